@@ -1,0 +1,1 @@
+"""Values and rules of quell: no clock, no input or output, no vendor."""

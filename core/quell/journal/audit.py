@@ -1,0 +1,144 @@
+"""The audit trail: who did or decided what, in hash chains, one per tenant and worker.
+
+Each record's digest covers the record and the digest before it, so that a changed, removed
+or reordered record shows. What a chain alone cannot show is that its end was cut off: for
+that its head has to be kept elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from quell.domain.ids import TenantId
+from quell.journal.columns import to_micros
+from quell.journal.tables import audit
+from quell.journal.writer import Question, Transaction, Write
+
+__all__ = ["Record", "append", "listed", "record", "verify"]
+
+NOTHING = "0" * 64
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One audit record."""
+
+    chain: str
+    seq: int
+    at: datetime
+    actor: str
+    action: str
+    body: dict[str, Any]
+    previous: str
+    digest: str
+
+
+def append(
+    tx: Transaction,
+    tenant_id: TenantId,
+    chain: str,
+    *,
+    actor: str,
+    action: str,
+    body: Mapping[str, Any],
+) -> None:
+    """Add a record to a chain, in the transaction of what it is about. One writer per chain."""
+    seq, previous = _head(tx, tenant_id, chain)
+    digest = _digest(previous, seq + 1, tx.now, actor, action, body)
+    tx.execute(
+        sa.insert(audit).values(
+            tenant_id=tenant_id,
+            chain=chain,
+            seq=seq + 1,
+            at=tx.now,
+            actor=actor,
+            action=action,
+            body=dict(body),
+            previous=previous,
+            digest=digest,
+        )
+    )
+
+
+def record(
+    tenant_id: TenantId, chain: str, *, actor: str, action: str, body: Mapping[str, Any]
+) -> Write[None]:
+    """Add a record by itself."""
+    return Write(
+        lambda tx: append(tx, tenant_id, chain, actor=actor, action=action, body=body),
+        locks=("audit", tenant_id, chain),
+    )
+
+
+def listed(tenant_id: TenantId, *, limit: int = 100) -> Question[list[Record]]:
+    """List the newest records of all chains, newest first."""
+
+    def ask(tx: Transaction) -> list[Record]:
+        statement = (
+            sa.select(audit)
+            .where(audit.c.tenant_id == tenant_id)
+            .order_by(audit.c.at.desc(), audit.c.chain, audit.c.seq.desc())
+            .limit(limit)
+        )
+        return [_record(row) for row in tx.execute(statement)]
+
+    return ask
+
+
+def verify(tenant_id: TenantId) -> Question[list[str]]:
+    """Check every chain; gives a sentence for each break, none when all records fit."""
+
+    def ask(tx: Transaction) -> list[str]:
+        statement = (
+            sa.select(audit)
+            .where(audit.c.tenant_id == tenant_id)
+            .order_by(audit.c.chain, audit.c.seq)
+        )
+        problems: list[str] = []
+        heads: dict[str, tuple[int, str]] = {}
+        for row in tx.execute(statement):
+            found = _record(row)
+            heads[found.chain] = _check(found, heads.get(found.chain, (0, NOTHING)), problems)
+        return problems
+
+    return ask
+
+
+def _check(found: Record, head: tuple[int, str], problems: list[str]) -> tuple[int, str]:
+    seq, previous = head
+    if found.seq != seq + 1:
+        problems.append(f"chain {found.chain}: record {seq + 1} is missing")
+    elif found.previous != previous:
+        problems.append(f"chain {found.chain}: record {found.seq} does not follow the one before")
+    digest = _digest(found.previous, found.seq, found.at, found.actor, found.action, found.body)
+    if digest != found.digest:
+        problems.append(f"chain {found.chain}: record {found.seq} was changed")
+    return found.seq, found.digest
+
+
+def _head(tx: Transaction, tenant_id: TenantId, chain: str) -> tuple[int, str]:
+    statement = (
+        sa.select(audit.c.seq, audit.c.digest)
+        .where(audit.c.tenant_id == tenant_id, audit.c.chain == chain)
+        .order_by(audit.c.seq.desc())
+        .limit(1)
+    )
+    row = tx.execute(statement).first()
+    return (row.seq, row.digest) if row is not None else (0, NOTHING)
+
+
+def _digest(
+    previous: str, seq: int, at: datetime, actor: str, action: str, body: Mapping[str, Any]
+) -> str:
+    content = [previous, seq, to_micros(at), actor, action, body]
+    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
+
+
+def _record(row: sa.Row[Any]) -> Record:
+    fields = {name: value for name, value in row._mapping.items() if name != "tenant_id"}
+    return Record(**fields)

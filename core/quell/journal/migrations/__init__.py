@@ -1,0 +1,1 @@
+"""Numbered migrations of the journal's schema: expand first, contract a release later."""
