@@ -31,6 +31,8 @@ class Succeeded(msgspec.Struct, frozen=True, kw_only=True, tag="succeeded", tag_
     data: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
     #: what was left undone or may come back, in words for people; empty when nothing
     caveat: str = ""
+    #: observe once more after so long: something outside may take the state back
+    look_again: timedelta | None = None
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed", tag_field="outcome"):

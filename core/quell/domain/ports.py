@@ -19,6 +19,7 @@ from quell.domain.incident import Alert, Comment, IncidentFields
 from quell.domain.outcome import Outcome
 
 __all__ = [
+    "Beat",
     "Check",
     "CheckResult",
     "Clock",
@@ -34,9 +35,13 @@ __all__ = [
     "OperationClass",
     "PolledPage",
     "Quota",
+    "Rate",
     "SettingsSection",
+    "SimulatorControl",
     "SimulatorSpec",
     "SourceSpec",
+    "TenantFact",
+    "TenantFacts",
     "WebhookEvent",
     "WebhookVerifier",
 ]
@@ -61,6 +66,13 @@ class OperationClass(msgspec.Struct, frozen=True):
 
     api: str
     name: str
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """What a vendor documents for an operation class: so many calls in so many seconds."""
+
+    calls: int
+    seconds: float
 
 
 class Quota(Protocol):
@@ -270,6 +282,8 @@ class ConnectorSpec:
     build: Callable[[ConnectorContext], Any]
     #: called when the process ends
     close: Callable[[Any], Awaitable[None]] | None = None
+    #: the vendor's documented limits of the operation classes that it asks the quota for
+    rates: Mapping[OperationClass, Rate] = field(default_factory=dict[OperationClass, Rate])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -343,6 +357,62 @@ class WebhookVerifier(Protocol):
         ...
 
 
+class Beat(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happens in a simulated tenant's story, and what it is there to show."""
+
+    name: str
+    sentence: str
+
+
+class TenantFact(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of proof, read back from the tenant."""
+
+    what: str
+    target: str
+    state: str
+    #: how often the tenant accepted a request for it
+    accepted: int = 0
+    #: whether it is as the story wants it
+    ok: bool = True
+
+
+class TenantFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the simulated tenant says of itself: counted on its side, not on ours."""
+
+    #: incidents that begin there, and how many of them were merged into others
+    incidents: int
+    merged: int
+    #: copies in the mirroring product
+    copies: int
+    #: accepted effects by action name
+    effects: dict[str, int]
+    #: effects that were accepted more than once for the same target, in words
+    repeated: tuple[str, ...]
+    #: what must not be touched and was not; None where the story has nothing of the kind
+    protected_untouched: bool | None
+    lines: tuple[TenantFact, ...] = ()
+
+
+class SimulatorControl(Protocol):
+    """Drives a running simulator's story and reads the tenant's side of it."""
+
+    async def beats(self) -> Sequence[Beat]:
+        """List the story's beats in order; empty when it plays recorded incidents."""
+        ...
+
+    async def play(self, name: str) -> None:
+        """Let one beat happen now."""
+        ...
+
+    async def facts(self) -> TenantFacts:
+        """Read the tenant's side."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatorSpec:
     """A simulated product tenant that playbook authors can test against."""
@@ -351,10 +421,10 @@ class SimulatorSpec:
     summary: str
     #: blocks until the process is told to stop; options as `quell simulate` passes them
     serve: Callable[[Mapping[str, Any]], None]
-    #: turns a ready file's content into settings for a tenant, ready for `quell up`
-    settings_from: Callable[[Mapping[str, Any]], dict[str, Any]] = field(
-        default=lambda ready: dict(ready)
-    )
+    #: turns a ready file's content into the sections of a tenant's settings
+    settings_from: Callable[[Mapping[str, Any]], dict[str, Any]]
+    #: drives a running simulator, given its ready file's content
+    control: Callable[[Mapping[str, Any]], SimulatorControl]
 
 
 class EntitySummary(msgspec.Struct, frozen=True, kw_only=True):
