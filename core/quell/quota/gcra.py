@@ -1,0 +1,66 @@
+"""The generic cell rate algorithm, as pure arithmetic on seconds.
+
+A bucket remembers only when it would be empty again. Two run side by side for each class of
+operation: one for everything, and a smaller one that sync has to pass as well, so that
+containment always finds a part of the vendor's limit unused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from quell.domain.ports import Rate
+
+__all__ = ["BURST", "RESERVE", "Bucket", "Limits", "limits_for", "take"]
+
+#: the part of a window's calls that may come at once; the rest is spread over the window, so
+#: that no window ever holds more than the vendor documents
+BURST = 0.25
+#: the part of the rate that is kept for containment
+RESERVE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How fast one bucket empties, and how much it holds."""
+
+    #: seconds that one call takes up
+    interval: float
+    #: seconds by which calls may run ahead
+    tolerance: float
+
+
+@dataclass(slots=True)
+class Bucket:
+    """What is remembered of one class: when each bucket is empty again, and a pause."""
+
+    all_until: float = 0.0
+    sync_until: float = 0.0
+    not_before: float = 0.0
+
+
+def limits_for(rate: Rate, *, scale: float = 1.0, share: float = 1.0) -> Limits:
+    """Turn a documented rate into limits; `scale` is how much more the vendor really allows."""
+    calls = rate.calls * scale * share
+    burst = max(1.0, calls * BURST)
+    sustained = max(calls - burst, calls * BURST) / rate.seconds
+    interval = 1.0 / sustained
+    return Limits(interval, interval * (burst - 1.0))
+
+
+def take(
+    bucket: Bucket, limits: Limits, now: float, *, cost: int = 1, for_containment: bool = False
+) -> float:
+    """Take leave for `cost` calls, or say how many seconds to wait; then nothing was taken."""
+    wait = max(bucket.not_before - now, bucket.all_until - limits.tolerance - now)
+    # sync fills its own bucket faster, as if its calls were dearer: the difference is the reserve
+    sync_interval = limits.interval / (1.0 - RESERVE)
+    sync_tolerance = limits.tolerance * (1.0 - RESERVE)
+    if not for_containment:
+        wait = max(wait, bucket.sync_until - sync_tolerance - now)
+    if wait > 0:
+        return wait
+    bucket.all_until = max(bucket.all_until, now) + limits.interval * cost
+    if not for_containment:
+        bucket.sync_until = max(bucket.sync_until, now) + sync_interval * cost
+    return 0.0
