@@ -9,6 +9,8 @@ __all__ = ["ROLES", "settings_from"]
 
 #: the identities that quell uses; the simulator has more, for tests
 ROLES = ("reader", "sync", "device", "user", "mail")
+#: a simulator is on this machine, and recorded incidents may be years old
+PACE = {"poll_every": 1.0, "lookback_days": 3650}
 WORKSPACE = ("subscription_id", "resource_group", "workspace")
 
 
@@ -22,7 +24,11 @@ def settings_from(ready: Mapping[str, Any]) -> dict[str, Any]:
         "identities": {role: _identity(identities[role]) for role in ROLES if role in identities},
     }
     workspace = {key: ready[key] for key in WORKSPACE}
-    return {"microsoft": microsoft, "defender": {}, "sentinel": {"workspaces": [workspace]}}
+    return {
+        "microsoft": microsoft,
+        "defender": dict(PACE),
+        "sentinel": {**PACE, "workspaces": [workspace]},
+    }
 
 
 def _identity(one: Mapping[str, Any]) -> dict[str, Any]:

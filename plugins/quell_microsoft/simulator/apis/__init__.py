@@ -1,0 +1,1 @@
+"""What the simulated tenant answers: one module per API surface, on top of the state."""

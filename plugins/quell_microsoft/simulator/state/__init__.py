@@ -1,0 +1,1 @@
+"""What the simulated tenant consists of: one module per noun, no HTTP."""
