@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from quell.domain.approval import Answer
 from quell.domain.hold import HoldOwner
+from quell.domain.hub import Acceptance, WriteKind, WriteState
 from quell.domain.incident import Origin
 from quell.domain.run import EffectState, RunState, StepState
 from quell.journal.columns import Body, Instant, PlainText
@@ -56,27 +57,6 @@ def table(name: str, *parts: sa.schema.SchemaItem) -> sa.Table:
     return sa.Table(name, metadata, key("tenant_id"), *parts)
 
 
-class WriteState(StrEnum):
-    """Where one write to a product's copy of an incident stands."""
-
-    PLANNED = "planned"
-    #: committed before the request leaves: from here on it may have happened
-    SENDING = "sending"
-    APPLIED = "applied"
-    #: another write made it unnecessary
-    SUPERSEDED = "superseded"
-    #: refused by the product, or given up; a person looks at it
-    PARKED = "parked"
-
-
-class Acceptance(StrEnum):
-    """Whether a link may be written to."""
-
-    #: first contact: differences are drift that a person has to accept
-    PENDING = "pending"
-    ACCEPTED = "accepted"
-
-
 # -- incidents and their copies ------------------------------------------------------------------
 
 incidents = table(
@@ -86,6 +66,8 @@ incidents = table(
     need("fields", Body),
     #: number of the last real change; 0 before the first
     need("revision", sa.BigInteger),
+    #: by field, where its value came from: decides and records conflicts
+    need("marks", Body),
     #: copied out of `fields` for lists
     need("severity"),
     need("status"),
@@ -106,17 +88,18 @@ links = table(
     need("source_id"),
     need("system"),
     need("native_id"),
-    #: raw value by field, as the product last confirmed it; null until first confirmed
-    may("shadow", Body),
-    #: raw value by field as last read, with when each field was first seen to have it
-    may("observed", Body),
-    #: etag or stamp by field that our own last write returned: recognises its echo, once
-    may("echoes", Body),
+    #: raw and canonical value by field, as the product last confirmed it
+    need("shadow", Body),
+    #: the same, as last read
+    need("observed", Body),
+    #: by field, since when it is observed to be as it is
+    need("bounds", Body),
+    #: by field, what we last wrote and what the product made of it
+    need("echoes", Body),
     need("etag"),
     need("stamp"),
+    #: newest stamp seen, or returned by our own write: observations older than it are dropped
     may("changed_at", Instant),
-    #: observations older than this are dropped: our write returned this stamp
-    may("not_before", Instant),
     need("url"),
     need("number"),
     need("proofs", Body),
@@ -130,10 +113,14 @@ links = table(
     #: the copy that took this one's place
     may("retired_to"),
     may("merged_into_native_id"),
+    #: the other product's incident that this copy says it mirrors
+    may("counterpart_system"),
+    may("counterpart_id"),
     need("seen_at", Instant),
     need("created_at", Instant),
     sa.UniqueConstraint("tenant_id", "source_id", "native_id"),
     sa.Index(None, "tenant_id", "incident_id"),
+    sa.Index(None, "tenant_id", "counterpart_system", "counterpart_id"),
     one_of("acceptance", Acceptance),
 )
 
@@ -171,6 +158,8 @@ alerts = table(
     #: `Alert`, with the product's own JSON whole
     need("body", Body),
     need("digest"),
+    #: digest of what our own copies were told of it; empty while they were told nothing
+    may("carried"),
     need("seen_at", Instant),
     sa.Index(None, "tenant_id", "incident_id"),
 )
@@ -224,6 +213,8 @@ comments = table(
     "comments",
     key("id"),
     need("incident_id"),
+    #: `comment`; `alerts`: what tells our own copies of alerts; `note`: ours, on one copy alone
+    need("kind"),
     #: where it was written: a link, or empty for quell's own
     may("origin_link_id"),
     need("origin_key"),
@@ -239,6 +230,8 @@ comment_copies = table(
     "comment_copies",
     key("comment_id"),
     key("link_id"),
+    #: a long comment is copied in several parts, counted from 0
+    key("part", sa.Integer),
     #: our HMAC key in the copy; empty for the original itself
     need("copy_key"),
     #: the product's id of the copy, once it is known to be there
@@ -253,7 +246,6 @@ incident_writes = table(
     need("incident_id"),
     may("link_id"),
     need("source_id"),
-    #: `create`, `update`, `comment`, `retire`
     need("kind"),
     need("state"),
     #: doing it twice is doing it once
@@ -268,11 +260,14 @@ incident_writes = table(
     may("not_before", Instant),
     need("error"),
     need("planned_at", Instant),
+    #: order of writes that were planned together
+    need("seq", sa.Integer),
     may("sent_at", Instant),
     may("answered_at", Instant),
     sa.UniqueConstraint("tenant_id", "write_key"),
     sa.Index("ix_incident_writes_open", "tenant_id", "state", "not_before"),
     sa.Index(None, "tenant_id", "incident_id"),
+    one_of("kind", WriteKind),
     one_of("state", WriteState),
 )
 
@@ -281,7 +276,7 @@ conflicts = table(
     key("id"),
     need("incident_id"),
     need("field"),
-    #: `both_changed`, `possible_overwrite`, `drift`
+    #: `both_changed`, `possible_overwrite`, `unpaired`
     need("kind"),
     #: values, shadows, authors and times of both sides, and who won
     need("body", Body),
@@ -379,6 +374,8 @@ steps = table(
     key("step_key"),
     need("state"),
     need("attempt", sa.Integer),
+    #: what was fixed when the step began: its targets, parameters or items
+    may("plan", Body),
     #: result lists by target, once there are any
     may("results", Body),
     may("wake_at", Instant),
@@ -458,6 +455,8 @@ effects = table(
     #: who asked: a playbook's id, or a person
     need("by"),
     may("approval_id"),
+    #: version of the guard's policy that it was decided under
+    need("policy"),
     need("decided_at", Instant),
     #: nothing may be sent after this
     need("deadline", Instant),
@@ -469,7 +468,9 @@ effects = table(
     sa.Index(None, "tenant_id", "run_id", "step_key"),
     sa.Index(None, "tenant_id", "target_id", "seq"),
     sa.Index(None, "tenant_id", "vendor_key"),
+    sa.Index("ix_effects_kind", "tenant_id", "kind", "decided_at"),
     sa.Index("ix_effects_open", "state", "poll_at"),
+    sa.Index("ix_effects_verify", "verify_at"),
     one_of("state", EffectState),
 )
 

@@ -20,10 +20,11 @@ __all__ = ["Control", "control"]
 FIRST = 12
 #: which of the tenant's counters is which action of ours
 MACHINE_EFFECTS = {"Isolate": "device.isolate", "Unisolate": "device.release"}
+#: a synced user is disabled in both directories, which is one effect on one user
 USER_EFFECTS = {
-    "disable": "user.disable",
-    "enable": "user.enable",
-    "revoke": "user.revoke_sessions",
+    "user.disable": ("disable", "ad_disable"),
+    "user.enable": ("enable", "ad_enable"),
+    "user.revoke_sessions": ("revoke",),
 }
 MAIL_EFFECTS = {
     "softDelete": "mail.purge",
@@ -160,11 +161,6 @@ def read_facts(facts: Mapping[str, Any], story: Mapping[str, Any]) -> TenantFact
         merged=sum(one["status"] == "redirected" for one in released),
         copies=sum(len(workspace["incidents"]) for workspace in facts["sentinel"]),
         effects=effects,
-        repeated=tuple(
-            f"{line.what} {line.target}: {line.accepted} times"
-            for line in lines
-            if line.accepted > 1
-        ),
         protected_untouched=_is_protected_untouched(facts, story),
         lines=tuple(
             line for line in lines if line.accepted or not line.ok or line.state == "untouched"
@@ -186,31 +182,30 @@ def _machine_lines(facts: Mapping[str, Any], story: Mapping[str, Any]) -> list[T
         for kind, count in machine["accepted"].items():
             if kind in MACHINE_EFFECTS:
                 state = "isolated" if machine["isolated"] else "connected"
-                lines.append(_line(MACHINE_EFFECTS[kind], name, state, count))
+                line = _line(MACHINE_EFFECTS[kind], name, state, count, str(machine["id"]))
+                lines.append(line)
     return lines
 
 
 def _user_lines(facts: Mapping[str, Any]) -> list[TenantFact]:
-    return [
-        _line(
-            USER_EFFECTS[kind],
-            str(user["userPrincipalName"]),
-            "enabled" if user["accountEnabled"] else "disabled",
-            count,
-        )
-        for user in facts["users"]
-        for kind, count in user["effects"].items()
-        if kind in USER_EFFECTS
-    ]
+    lines: list[TenantFact] = []
+    for user in facts["users"]:
+        is_off = not user["accountEnabled"] or user["adEnabled"] is False
+        state = "disabled" if is_off else "enabled"
+        for what, kinds in USER_EFFECTS.items():
+            count = max(int(user["effects"].get(kind, 0)) for kind in kinds)
+            lines.append(_line(what, str(user["userPrincipalName"]), state, count, str(user["id"])))
+    return lines
 
 
 def _mail_lines(facts: Mapping[str, Any]) -> list[TenantFact]:
     return [
         _line(
             MAIL_EFFECTS[kind],
-            f"{message['networkMessageId']} to {message['recipientEmailAddress']}",
+            f"{message['recipientEmailAddress']}: {message['networkMessageId']}",
             str(message["location"]),
             count,
+            f"{message['networkMessageId']}|{message['recipientEmailAddress']}",
         )
         for message in facts["messages"]
         for kind, count in message["effects"].items()
@@ -218,8 +213,8 @@ def _mail_lines(facts: Mapping[str, Any]) -> list[TenantFact]:
     ]
 
 
-def _line(what: str, target: str, state: str, accepted: int) -> TenantFact:
-    return TenantFact(what=what, target=target, state=state, accepted=accepted, ok=accepted <= 1)
+def _line(what: str, target: str, state: str, accepted: int, alias: str) -> TenantFact:
+    return TenantFact(what=what, target=target, state=state, alias=alias.lower(), accepted=accepted)
 
 
 def _is_protected_untouched(facts: Mapping[str, Any], story: Mapping[str, Any]) -> bool | None:

@@ -1,0 +1,204 @@
+"""The engine of one tenant: what starts, what is driven, what people order and take back."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+
+from quell.domain.ids import IncidentId, RunId, TenantId, WorkerId
+from quell.domain.ports import Clock, Notice
+from quell.domain.run import EffectState, RunState
+from quell.domain.view import IncidentView, RevisionView
+from quell.engine.act import Orders
+from quell.engine.calls import Calls
+from quell.engine.context import RunContext
+from quell.engine.drive import Drive
+from quell.engine.heartbeat import Heartbeat
+from quell.engine.match import Held, No, Start
+from quell.engine.order import OrderProgram
+from quell.engine.policy import GuardPolicy
+from quell.engine.registry import EngineRegistry, Program
+from quell.engine.report import ActRequest, EffectReport, report_of_run
+from quell.engine.shell import Shell
+from quell.engine.tend import Tending
+from quell.engine.trigger import Programs, Trigger
+from quell.errors import FenceLost, NotFoundError, PlaybookError
+from quell.journal import Journal, effects, incidents, runs
+from quell.journal.runs import Claim, RunRef
+
+__all__ = ["Engine"]
+
+logger = structlog.get_logger(__name__)
+
+#: how long a run stays with a worker that is not heard of
+LEASE = timedelta(seconds=20)
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex
+
+
+def _say_nothing(notice: Notice) -> None:
+    """Do nothing: notices are in the journal, and whoever passes them on finds them there."""
+
+
+class Engine:
+    """Matches, drives and tends the runs of one tenant, on one event loop."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        tenant_id: TenantId,
+        registry: EngineRegistry,
+        policy: GuardPolicy,
+        clock: Clock,
+        worker: WorkerId,
+        wake: Callable[[RunRef], object],
+        notify: Callable[[Notice], None] = _say_nothing,
+        new_id: Callable[[], str] = _new_id,
+        lease: timedelta = LEASE,
+    ) -> None:
+        self._shell = Shell(
+            journal=journal,
+            tenant_id=tenant_id,
+            calls=Calls(registry, tenant_id),
+            policy=policy,
+            clock=clock,
+            worker=worker,
+            new_id=new_id,
+            notify=notify,
+            lease=lease,
+        )
+        self._wake = wake
+        self._programs = Programs(shell=self._shell)
+        self._trigger = Trigger(shell=self._shell, programs=self._programs)
+        self._orders = Orders(shell=self._shell)
+        self._tending = Tending(shell=self._shell)
+        self._heartbeat = Heartbeat(journal, worker, lease)
+        self._draining = asyncio.Event()
+
+    # -- what starts -------------------------------------------------------------------------
+
+    async def match(self, revision: RevisionView, view: IncidentView) -> list[RunId]:
+        """Decide what a revision starts, write it down, then wake the runs."""
+        begun = await self._trigger.match(revision, view)
+        for run_id in begun:
+            self._wake(RunRef(self._shell.tenant_id, run_id))
+        return begun
+
+    async def explain(
+        self, revision: RevisionView, view: IncidentView
+    ) -> dict[str, Start | Held | No]:
+        """Say, for each active playbook, why it would or would not start at a revision now."""
+        return await self._trigger.explain(revision, view)
+
+    async def release_start(
+        self, playbook_id: str, incident_id: IncidentId, *, by: str
+    ) -> RunId | None:
+        """Let a held start go. None when the playbook was started meanwhile."""
+        run_id = await self._trigger.release(playbook_id, incident_id, by=by)
+        if run_id is not None:
+            self._wake(RunRef(self._shell.tenant_id, run_id))
+        return run_id
+
+    # -- driving -----------------------------------------------------------------------------
+
+    async def drive(self, ref: RunRef) -> RunState:
+        """Claim a run and take it as far as it goes; harmless when it is another's or not due."""
+        journal = self._shell.journal
+        claim = await journal.commit(runs.claim(ref, self._shell.worker, self._shell.lease))
+        if claim is None:
+            return (await journal.ask(runs.get(ref))).state
+        self._heartbeat.add(ref.run_id)
+        try:
+            return await self._drive(claim)
+        except FenceLost:
+            logger.info("Run %s was taken over", ref.run_id, event_name="fence_lost")
+        finally:
+            # a drive that broke is not renewed: its lease ends, and it is taken over
+            self._heartbeat.remove(ref.run_id)
+        return (await journal.ask(runs.get(ref))).state
+
+    async def _drive(self, claim: Claim) -> RunState:
+        try:
+            program = await self._program(claim)
+        except (PlaybookError, NotFoundError) as error:
+            reason = f"its playbook cannot be run any more: {error}"
+            ref, fence = claim.run.ref, claim.run.fence
+            notice = await self._shell.journal.commit(runs.park(ref, fence, reason[:500]))
+            self._shell.notify(notice)
+            return RunState.PARKED
+        context = RunContext.of(claim, program, await self._view(claim))
+        drive = Drive(shell=self._shell, context=context, draining=self._draining)
+        return await drive.go()
+
+    async def _program(self, claim: Claim) -> Program:
+        order = claim.run.options.order
+        if order is not None:
+            return OrderProgram(claim.run.playbook_id, order)
+        return await self._programs.get(claim.run.playbook_id, claim.run.digest)
+
+    async def _view(self, claim: Claim) -> IncidentView | None:
+        incident_id = claim.run.incident_id
+        if incident_id is None:
+            return None
+        return await self._shell.journal.ask(incidents.view(self._shell.tenant_id, incident_id))
+
+    # -- people's orders ---------------------------------------------------------------------
+
+    async def act(self, request: ActRequest) -> list[EffectReport]:
+        """Do one action on one entity as a person ordered it, the whole way, guard included.
+
+        What has to be asked first, or is not finished, says so in its report.
+        """
+        return await self._carry_out(await self._orders.order(request))
+
+    async def take_back(
+        self, *, by: str, run_id: RunId | None = None, key: str | None = None, reason: str = ""
+    ) -> list[EffectReport]:
+        """Take a run's effects back, or one effect: our holds go, and with the last the state.
+
+        What others want, or made themselves, is kept and reported.
+        """
+        tenant_id = self._shell.tenant_id
+        if key is not None:
+            rows = [await self._shell.journal.ask(effects.get(tenant_id, key))]
+        else:
+            await self._shell.journal.ask(runs.get(RunRef(tenant_id, run_id or RunId(""))))
+            question = effects.listed(tenant_id, run_id=run_id, limit=10_000)
+            rows = await self._shell.journal.ask(question)
+        action_of = self._shell.choose
+        lasting = [
+            row
+            for row in rows
+            if row.state not in {EffectState.DENIED, EffectState.FAILED}
+            and ((action := action_of(row.action, row.system)) is None or action.is_guarded)
+        ]
+        undoing = await self._orders.undo(lasting, by=by, reason=reason)
+        reports = list(undoing.kept)
+        for ref in undoing.refs:
+            reports += await self._carry_out(ref)
+        return reports
+
+    async def _carry_out(self, ref: RunRef) -> list[EffectReport]:
+        await self.drive(ref)
+        return report_of_run(await self._shell.journal.ask(runs.snapshot(ref)))
+
+    # -- housekeeping ------------------------------------------------------------------------
+
+    async def tend(self, limit: int = 50) -> int:
+        """Look again at effects whose time has come. Gives how many were due."""
+        return await self._tending.tend(limit)
+
+    def drain(self) -> None:
+        """Begin no new steps; runs in hand go back to the queue at their next step."""
+        self._draining.set()
+
+    def close(self) -> None:
+        """Stop the heartbeat; leases that are still held run out."""
+        self._heartbeat.close()

@@ -1,0 +1,161 @@
+"""What a revision starts: the trigger, `when`, what was begun before, and what is held. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from quell.domain.action import Effect
+from quell.domain.incident import Origin
+from quell.domain.playbook import IncidentEvent, Playbook, Step
+from quell.domain.view import IncidentView, RevisionView
+from quell.errors import ExpressionError
+from quell.journal.starts import Begun
+from quell.playbooks import Catalogue, PlaybookProgram, RunView
+
+__all__ = ["MAX_DEPTH", "Held", "No", "Start", "claims_of", "decide_start", "strongest_effect"]
+
+#: how many runs may stand between a change from outside and what it starts
+MAX_DEPTH = 3
+
+#: what is above `annotate`
+STRONG = frozenset({Effect.CONTAIN, Effect.DENY, Effect.REMEDIATE, Effect.RESTORE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A run begins."""
+
+    #: unique for each thing that may start the playbook once
+    cause: str
+    #: entities that it takes on; None where the playbook starts once per incident
+    claims: tuple[str, ...] | None = None
+    #: lower is sooner: containment before remarks
+    priority: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A run would begin, and a person has to let it go."""
+
+    reason: str
+    #: an expression could not be answered: somebody is told
+    pages: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class No:
+    """Nothing begins, and this is why."""
+
+    reason: str
+
+
+def decide_start(
+    program: PlaybookProgram,
+    revision: RevisionView,
+    view: IncidentView,
+    begun: Begun,
+    *,
+    now: datetime,
+    max_age: timedelta,
+) -> Start | Held | No:
+    """Decide whether a playbook starts at a revision. Never raises for what a playbook says."""
+    playbook = program.playbook
+    if (refusal := _refusal(playbook, revision, view, begun)) is not None:
+        return No(reason=refusal)
+    try:
+        return _start(program, revision, view, begun, now=now, max_age=max_age)
+    except ExpressionError as error:
+        # never taken for false: a person decides
+        return Held(reason=str(error), pages=True)
+
+
+def strongest_effect(playbook: Playbook, catalogue: Catalogue) -> bool:
+    """Tell whether any step has an effect above `annotate`; what is not known counts as such."""
+    return any(_is_strong(step, catalogue) for step in playbook.steps)
+
+
+def _refusal(
+    playbook: Playbook, revision: RevisionView, view: IncidentView, begun: Begun
+) -> str | None:
+    trigger = playbook.trigger
+    if trigger is None:
+        return "it has no trigger"
+    if view.merged_into is not None:
+        return f"the incident was merged into {view.merged_into}"
+    wanted = set(trigger.incident)
+    if not (wanted & set(revision.events) or IncidentEvent.UPDATED in wanted):
+        return f"the trigger does not name {', '.join(revision.events) or 'this change'}"
+    if revision.caused_by is not None and revision.caused_by in begun.run_ids:
+        return "the change was made by a run of this playbook"
+    if revision.depth >= MAX_DEPTH:
+        return f"{revision.depth} runs stand between this change and one from outside"
+    if trigger.once_per == "incident" and begun.run_ids:
+        return "it was started for this incident before"
+    return None
+
+
+def _start(
+    program: PlaybookProgram,
+    revision: RevisionView,
+    view: IncidentView,
+    begun: Begun,
+    *,
+    now: datetime,
+    max_age: timedelta,
+) -> Start | Held | No:
+    playbook = program.playbook
+    run_view = RunView(incident=view)
+    if not program.holds(run_view):
+        return No(reason="its condition does not hold")
+    claims = claims_of(program, run_view, begun)
+    if claims is not None and not claims:
+        return No(reason="it has taken on all of its entities before")
+    is_strong = strongest_effect(playbook, program.catalogue)
+    if is_strong and (reason := _held(playbook, revision, now, max_age)) is not None:
+        return Held(reason=reason)
+    cause = f"{playbook.id}/{view.id}"
+    return Start(
+        cause=cause if claims is None else f"{cause}/{revision.revision}",
+        claims=claims,
+        priority=3 if is_strong else 5,
+    )
+
+
+def claims_of(program: PlaybookProgram, run_view: RunView, begun: Begun) -> tuple[str, ...] | None:
+    """List the entities that a run would be for and that nobody has taken on; None if not asked."""
+    trigger = program.playbook.trigger
+    if trigger is None or trigger.once_per == "incident":
+        return None
+    chosen = [
+        item.entity_id
+        for items in program.select(run_view).values()
+        for item in items
+        if item.kind == trigger.once_per
+    ]
+    if not program.playbook.select:
+        chosen = [
+            one.id for one in run_view.incident.entities if one.kind.value == trigger.once_per
+        ]
+    return tuple(one for one in dict.fromkeys(chosen) if one not in begun.acted)
+
+
+def _held(
+    playbook: Playbook, revision: RevisionView, now: datetime, max_age: timedelta
+) -> str | None:
+    limit = (playbook.trigger.max_age if playbook.trigger is not None else None) or max_age
+    if revision.origin is not Origin.LIVE:
+        return f"the change is not live but {revision.origin.value}"
+    if now - revision.happened_at > limit:
+        return f"the change is older than {limit}"
+    return None
+
+
+def _is_strong(step: Step, catalogue: Catalogue) -> bool:
+    if step.for_each is not None:
+        return any(_is_strong(inner, catalogue) for inner in step.for_each.steps)
+    if step.do is None:
+        return False
+    offered: Sequence[Effect] = [one.effect for one in catalogue.find(step.do, step.system)]
+    return not offered or bool(STRONG.intersection(offered))

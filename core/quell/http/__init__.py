@@ -1,0 +1,1 @@
+"""The small web door: health, readiness and webhooks."""

@@ -1,0 +1,81 @@
+"""Health, readiness and `POST /webhooks/{source}`: a verified call hastens a poll, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from quell.domain.ports import ConnectorContext, WebhookEvent, WebhookVerifier
+
+__all__ = ["Door", "make_app"]
+
+logger = structlog.get_logger(__name__)
+
+#: a webhook only says that something happened; anything longer is not one
+LONGEST_BODY = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """What the web door needs of a process."""
+
+    #: by tenant name: what its verifiers are given
+    contexts: Mapping[str, ConnectorContext]
+    verifiers: Sequence[WebhookVerifier]
+    #: writes an event down and hastens the poll; False for a repeat
+    receive: Callable[[str, WebhookEvent], Awaitable[bool]]
+    #: what keeps this process from working, in words; empty when it is ready
+    problems: Callable[[], Awaitable[Sequence[str]]]
+
+
+def make_app(door: Door) -> Starlette:
+    """Build the web application of one process."""
+    verifiers = {verifier.source: verifier for verifier in door.verifiers}
+
+    async def health(_: Request) -> Response:
+        return JSONResponse({"ok": True})
+
+    async def ready(_: Request) -> Response:
+        problems = list(await door.problems())
+        return JSONResponse(
+            {"ok": not problems, "problems": problems}, status_code=503 if problems else 200
+        )
+
+    async def webhook(request: Request) -> Response:
+        verifier = verifiers.get(request.path_params["source"])
+        if verifier is None:
+            return Response(status_code=404)
+        body = await _read(request)
+        if body is None:
+            return Response(status_code=413)
+        for tenant, context in door.contexts.items():
+            event = await verifier.verify(dict(request.headers), body, context)
+            if event is not None:
+                is_new = await door.receive(tenant, event)
+                return JSONResponse({"accepted": is_new}, status_code=202)
+        # nothing of the body is believed, or logged, when the caller did not prove who it is
+        logger.warning("A webhook was refused", event_name="webhook_refused")
+        return Response(status_code=401)
+
+    return Starlette(
+        routes=[
+            Route("/healthz", health),
+            Route("/readyz", ready),
+            Route("/webhooks/{source}", webhook, methods=["POST"]),
+        ]
+    )
+
+
+async def _read(request: Request) -> bytes | None:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LONGEST_BODY:
+            return None
+    return bytes(body)

@@ -1,0 +1,515 @@
+"""The one transaction in which effects are decided: locks, facts, the guard's word, intents.
+
+The guard itself is pure and lives in the engine; it is handed in, asked inside the
+transaction about what stands there, and its word is what is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from quell.domain.approval import Ask
+from quell.domain.decision import Allowed, AskFirst, Decision, Denied, Reason
+from quell.domain.entity import Alias
+from quell.domain.hold import Hold, HoldOwner
+from quell.domain.ids import ApprovalId, StepKey, TenantId, WorkerId
+from quell.domain.outcome import Observation
+from quell.domain.ports import Notice
+from quell.domain.run import EffectState
+from quell.journal import approvals, effects, holds, switches
+from quell.journal.approvals import Approval, AskedTarget, QuestionBody
+from quell.journal.columns import EPOCH
+from quell.journal.effects import DroppedHolds, EffectRow
+from quell.journal.progress import Advance, Signals, apply_advance
+from quell.journal.run_rows import RunRef, RunRow, check_fence, is_run, lock
+from quell.journal.tables import acted, counters, entity_aliases, incidents, runs, targets
+from quell.journal.tables import effects as effects_table
+from quell.journal.upsert import insert_missing
+from quell.journal.writer import Transaction, Write
+
+__all__ = ["Conclude", "Intended", "Standing", "StepTerms", "TargetStanding", "Wanted", "intend"]
+
+#: how far back the cap per hour looks
+WINDOW = timedelta(hours=1)
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """One effect that a step wants on one target."""
+
+    key: str
+    vendor_key: str
+    target_id: str
+    target_kind: str
+    #: a name for people; attacker-controlled
+    name: str
+    #: enough to look the target up again
+    target: dict[str, Any]
+    before: Observation | None = None
+    #: the state is there already: a hold is added and nothing is sent
+    is_already: bool = False
+    #: what that does to holds
+    adds: tuple[Hold, ...] = ()
+    drops: tuple[DroppedHolds, ...] = ()
+
+
+class StepTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """What all effects of one step share."""
+
+    step_key: StepKey
+    action: str
+    system: str
+    kind: str
+    is_guarded: bool
+    params: dict[str, Any]
+    params_digest: str
+    #: the lasting state that the action makes or ends
+    state: str | None
+    #: actions that make or end the same state
+    rivals: tuple[str, ...]
+    by: str
+    policy: str
+    #: how a question is put, if one is needed
+    ask: Ask
+    #: id of the question that may come of it
+    approval_id: ApprovalId
+
+
+class TargetStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """What the journal knows about one target, under its lock."""
+
+    holds: tuple[Hold, ...] = ()
+    #: every name that is on record for it
+    aliases: tuple[Alias, ...] = ()
+    #: keys of others' effects on the same state: on their way, at the vendor, unclear
+    sending_rivals: tuple[str, ...] = ()
+    pending_rivals: tuple[str, ...] = ()
+    unclear_rivals: tuple[str, ...] = ()
+    #: a newer effect on the same state that was decided after this one
+    overtaken_by: str | None = None
+    #: another run of this playbook that acted on it for this incident
+    acted_by: str | None = None
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """What the guard is told: how everything stands in the transaction that it decides in."""
+
+    now: datetime
+    run: RunRow
+    is_armed: bool
+    is_halted: bool
+    #: the run's incident was merged into this one
+    merged_into: str | None = None
+    #: effects of this kind: sent in the last hour, sent by this run, open now
+    in_hour: int = 0
+    in_run: int = 0
+    in_flight: int = 0
+    targets: Mapping[str, TargetStanding] = msgspec.field(default_factory=dict[str, TargetStanding])
+
+
+#: gives one decision for each wanted effect, in order
+Decide = Callable[[Standing], Sequence[Decision]]
+#: gives what the run should say about the decisions, in the same transaction
+Conclude = Callable[[Sequence[Decision], datetime], Advance]
+
+
+class Intended(msgspec.Struct, frozen=True, kw_only=True):
+    """What was decided and written."""
+
+    decisions: tuple[Decision, ...]
+    #: every effect that is on record now, by key
+    effects: dict[str, EffectRow]
+    #: keys of those that may be sent now
+    sendable: frozenset[str]
+    #: how the journal stood, for those who explain a decision
+    standing: Standing
+    signals: Signals
+    notice: Notice | None = None
+    approval: Approval | None = None
+
+
+def intend(
+    ref: RunRef,
+    fence: int,
+    terms: StepTerms,
+    wanted: Sequence[Wanted],
+    *,
+    decide: Decide,
+    conclude: Conclude,
+    worker: WorkerId,
+    lease: timedelta,
+) -> Write[Intended]:
+    """Decide about effects and write the intents, the denials and the question down.
+
+    An effect that is on record as intended is decided afresh and may be sent again: hand in
+    only those that are certain not to have happened.
+    """
+
+    def apply(tx: Transaction) -> Intended:
+        check_fence(tx, ref, fence)
+        # what is decided here may be sent until the lease's end, so the lease begins anew
+        tx.execute(sa.update(runs).where(is_run(ref)).values(lease_until=tx.now + lease))
+        row = lock(tx, ref)
+        seqs = _lock(tx, ref.tenant_id, terms, wanted)
+        known = {one.key: one for one in effects.of_run(tx, ref.tenant_id, ref.run_id)}
+        standing = _standing(tx, row, terms, wanted, known)
+        decisions = tuple(decide(standing))
+        for one, decision in zip(wanted, decisions, strict=True):
+            _write(tx, row, terms, one, decision, known.get(one.key), seqs)
+        _count(tx, ref.tenant_id, terms, decisions)
+        _touch(tx, row, terms, wanted, decisions)
+        notice, approval = _question(tx, ref, terms, wanted, decisions)
+        apply_advance(tx, row, conclude(decisions, tx.now), worker=worker)
+        return Intended(
+            decisions=decisions,
+            effects=_on_record(tx, ref, wanted),
+            sendable=frozenset(
+                one.key
+                for one, decision in zip(wanted, decisions, strict=True)
+                if _state(one, decision) is EffectState.INTENDED
+            ),
+            standing=standing,
+            signals=Signals(
+                cancel_requested=row.cancel_requested, is_nudged=row.wake_at is not None
+            ),
+            notice=notice,
+            approval=approval,
+        )
+
+    return Write(apply, locks=("run", ref.tenant_id, ref.run_id))
+
+
+def _lock(
+    tx: Transaction, tenant_id: TenantId, terms: StepTerms, wanted: Sequence[Wanted]
+) -> dict[str, int]:
+    """Lock what is counted and every target, in one order for everybody. Gives the targets' seqs."""
+    if terms.is_guarded:
+        name = _counter(terms)
+        row = {"tenant_id": tenant_id, "name": name, "window_at": EPOCH, "count": 0}
+        insert_missing(tx, counters, [row])
+        tx.lock(
+            sa.select(counters.c.count).where(
+                counters.c.tenant_id == tenant_id, counters.c.name == name
+            )
+        )
+    ids = sorted({one.target_id for one in wanted})
+    insert_missing(
+        tx, targets, [{"tenant_id": tenant_id, "target_id": one, "seq": 0} for one in ids]
+    )
+    rows = tx.lock(
+        sa.select(targets.c.target_id, targets.c.seq)
+        .where(targets.c.tenant_id == tenant_id, targets.c.target_id.in_(ids))
+        .order_by(targets.c.target_id)
+    )
+    return {row.target_id: row.seq for row in rows}
+
+
+def _standing(
+    tx: Transaction,
+    row: RunRow,
+    terms: StepTerms,
+    wanted: Sequence[Wanted],
+    known: Mapping[str, EffectRow],
+) -> Standing:
+    ids = [one.target_id for one in wanted]
+    by_target = _others(tx, row.tenant_id, terms, wanted)
+    names = _aliases(tx, row.tenant_id, ids)
+    held = holds.of_entities(tx, row.tenant_id, ids, terms.state) if terms.state else {}
+    earlier = _acted_by(tx, row, ids) if terms.is_guarded else {}
+    counts = _counts(tx, row, terms, wanted) if terms.is_guarded else {}
+    standings = {
+        one.target_id: _target_standing(
+            one, known.get(one.key), by_target.get(one.target_id, []), held, earlier, names
+        )
+        for one in wanted
+    }
+    return Standing(
+        now=tx.now,
+        run=row,
+        is_armed=switches.is_on(tx, row.tenant_id, switches.ARMED),
+        is_halted=switches.is_on(tx, row.tenant_id, switches.HALTED),
+        merged_into=_merged_into(tx, row),
+        targets=standings,
+        **counts,
+    )
+
+
+def _target_standing(
+    one: Wanted,
+    own: EffectRow | None,
+    others: Sequence[EffectRow],
+    held: Mapping[str, list[Hold]],
+    earlier: Mapping[str, str],
+    names: Mapping[str, list[Alias]],
+) -> TargetStanding:
+    def keys(state: EffectState) -> tuple[str, ...]:
+        return tuple(other.key for other in others if other.state is state)
+
+    newer = [
+        other.key
+        for other in others
+        if own is not None and other.seq > own.seq and other.state is not EffectState.DENIED
+    ]
+    return TargetStanding(
+        holds=tuple(held.get(one.target_id, ())),
+        aliases=tuple(names.get(one.target_id, ())),
+        sending_rivals=keys(EffectState.INTENDED),
+        pending_rivals=keys(EffectState.PENDING),
+        unclear_rivals=keys(EffectState.UNKNOWN),
+        overtaken_by=newer[-1] if newer else None,
+        acted_by=earlier.get(one.target_id),
+    )
+
+
+def _others(
+    tx: Transaction, tenant_id: TenantId, terms: StepTerms, wanted: Sequence[Wanted]
+) -> dict[str, list[EffectRow]]:
+    """List effects of others on the same state of the same targets that still matter."""
+    if terms.state is None:
+        return {}
+    live = [EffectState.INTENDED, EffectState.PENDING, EffectState.UNKNOWN, EffectState.DONE]
+    statement = (
+        sa.select(effects_table)
+        .where(
+            effects_table.c.tenant_id == tenant_id,
+            effects_table.c.target_id.in_([one.target_id for one in wanted]),
+            effects_table.c.action.in_(list(terms.rivals)),
+            effects_table.c.state.in_([state.value for state in live]),
+            effects_table.c.effect_key.not_in([one.key for one in wanted]),
+        )
+        .order_by(effects_table.c.seq)
+    )
+    found: dict[str, list[EffectRow]] = {}
+    for row in tx.execute(statement):
+        found.setdefault(row.target_id, []).append(effects.row_of(row))
+    return found
+
+
+def _aliases(tx: Transaction, tenant_id: TenantId, ids: Sequence[str]) -> dict[str, list[Alias]]:
+    statement = sa.select(entity_aliases).where(
+        entity_aliases.c.tenant_id == tenant_id, entity_aliases.c.entity_id.in_(list(ids))
+    )
+    found: dict[str, list[Alias]] = {}
+    for row in tx.execute(statement):
+        alias = Alias(kind=row.scheme, value=row.value, is_strong=row.is_strong)
+        found.setdefault(row.entity_id, []).append(alias)
+    return found
+
+
+def _acted_by(tx: Transaction, row: RunRow, ids: Sequence[str]) -> dict[str, str]:
+    statement = sa.select(acted.c.target_id, acted.c.run_id).where(
+        acted.c.tenant_id == row.tenant_id,
+        acted.c.playbook_id == row.playbook_id,
+        acted.c.incident_id == (row.incident_id or ""),
+        acted.c.target_id.in_(list(ids)),
+        acted.c.run_id != row.id,
+    )
+    return {found.target_id: found.run_id for found in tx.execute(statement)}
+
+
+def _counts(
+    tx: Transaction, row: RunRow, terms: StepTerms, wanted: Sequence[Wanted]
+) -> dict[str, int]:
+    open_states = [EffectState.INTENDED.value, EffectState.PENDING.value]
+    unsent = [EffectState.DENIED.value, EffectState.ALREADY.value]
+    counted = sa.and_(
+        effects_table.c.tenant_id == row.tenant_id,
+        effects_table.c.kind == terms.kind,
+        effects_table.c.effect_key.not_in([one.key for one in wanted]),
+    )
+
+    def count(*where: sa.ColumnElement[bool]) -> int:
+        statement = sa.select(sa.func.count()).select_from(effects_table).where(counted, *where)
+        return int(tx.execute(statement).scalar_one())
+
+    was_sent = effects_table.c.state.not_in(unsent)
+    return {
+        "in_hour": count(was_sent, effects_table.c.decided_at > tx.now - WINDOW),
+        "in_run": count(was_sent, effects_table.c.run_id == row.id),
+        "in_flight": count(effects_table.c.state.in_(open_states)),
+    }
+
+
+def _merged_into(tx: Transaction, row: RunRow) -> str | None:
+    if row.incident_id is None:
+        return None
+    statement = sa.select(incidents.c.merged_into).where(
+        incidents.c.tenant_id == row.tenant_id, incidents.c.id == row.incident_id
+    )
+    return tx.execute(statement).scalar_one_or_none()
+
+
+def _write(
+    tx: Transaction,
+    row: RunRow,
+    terms: StepTerms,
+    one: Wanted,
+    decision: Decision,
+    own: EffectRow | None,
+    seqs: dict[str, int],
+) -> None:
+    state = _state(one, decision)
+    if state is None:
+        return
+    reason = "; ".join(reason.text for reason in _reasons(decision))
+    if one.is_already and not isinstance(decision, Denied):
+        _apply_holds(tx, row.tenant_id, one)
+    if own is not None:
+        _write_again(tx, row, own, state, reason)
+        return
+    if state is EffectState.INTENDED:
+        seqs[one.target_id] += 1
+        mine = sa.and_(targets.c.tenant_id == row.tenant_id, targets.c.target_id == one.target_id)
+        tx.execute(sa.update(targets).where(mine).values(seq=seqs[one.target_id]))
+    values = {
+        "tenant_id": row.tenant_id,
+        "effect_key": one.key,
+        "seq": seqs[one.target_id],
+        "run_id": row.id,
+        "step_key": terms.step_key,
+        "action": terms.action,
+        "system": terms.system,
+        "kind": terms.kind,
+        "incident_id": row.incident_id,
+        "target_id": one.target_id,
+        "target_kind": one.target_kind,
+        "target": one.target,
+        "params": terms.params,
+        "params_digest": terms.params_digest,
+        "state": state.value,
+        "vendor_key": one.vendor_key,
+        "before": msgspec.to_builtins(one.before),
+        "reason": reason,
+        "by": terms.by,
+        "policy": terms.policy,
+        "decided_at": tx.now,
+        "deadline": row.lease_until or tx.now,
+        "settled_at": tx.now if state.is_settled else None,
+    }
+    tx.execute(sa.insert(effects_table).values(**values))
+
+
+def _apply_holds(tx: Transaction, tenant_id: TenantId, one: Wanted) -> None:
+    for dropped in one.drops:
+        effects.drop_holds(tx, tenant_id, dropped)
+    for hold in one.adds:
+        held = holds.on(tx, tenant_id, hold.entity_id, hold.state)
+        # where somebody of ours holds the state already, it is not the vendor's
+        if hold.owner is not HoldOwner.VENDOR or not held:
+            holds.add(tx, tenant_id, hold, effect_key=one.key)
+
+
+def _write_again(
+    tx: Transaction, row: RunRow, own: EffectRow, state: EffectState, reason: str
+) -> None:
+    values: dict[str, Any] = {"reason": reason, "outcome": None, "poll_at": None}
+    if state is EffectState.INTENDED:
+        values["deadline"] = row.lease_until or tx.now
+    else:
+        values |= {"state": state.value, "settled_at": tx.now}
+    guarded = sa.and_(
+        effects_table.c.tenant_id == row.tenant_id,
+        effects_table.c.effect_key == own.key,
+        effects_table.c.state == EffectState.INTENDED.value,
+    )
+    tx.execute(sa.update(effects_table).where(guarded).values(**values))
+
+
+def _state(one: Wanted, decision: Decision) -> EffectState | None:
+    if one.is_already:
+        return EffectState.ALREADY
+    if isinstance(decision, Allowed):
+        return EffectState.INTENDED
+    return EffectState.DENIED if isinstance(decision, Denied) else None
+
+
+def _reasons(decision: Decision) -> tuple[Reason, ...]:
+    return () if isinstance(decision, Allowed) else decision.reasons
+
+
+def _count(
+    tx: Transaction, tenant_id: TenantId, terms: StepTerms, decisions: Sequence[Decision]
+) -> None:
+    allowed = sum(isinstance(decision, Allowed) for decision in decisions)
+    if not (terms.is_guarded and allowed):
+        return
+    mine = sa.and_(
+        counters.c.tenant_id == tenant_id,
+        counters.c.name == _counter(terms),
+        counters.c.window_at == EPOCH,
+    )
+    tx.execute(sa.update(counters).where(mine).values(count=counters.c.count + allowed))
+
+
+def _touch(
+    tx: Transaction,
+    row: RunRow,
+    terms: StepTerms,
+    wanted: Sequence[Wanted],
+    decisions: Sequence[Decision],
+) -> None:
+    """Enter the targets in the ledger, so that later runs leave them alone."""
+    if not terms.is_guarded or row.incident_id is None:
+        return
+    rows = [
+        {
+            "tenant_id": row.tenant_id,
+            "playbook_id": row.playbook_id,
+            "incident_id": row.incident_id,
+            "target_id": one.target_id,
+            "run_id": row.id,
+            "at": tx.now,
+        }
+        for one, decision in zip(wanted, decisions, strict=True)
+        if one.is_already or isinstance(decision, Allowed)
+    ]
+    insert_missing(tx, acted, rows)
+
+
+def _question(
+    tx: Transaction,
+    ref: RunRef,
+    terms: StepTerms,
+    wanted: Sequence[Wanted],
+    decisions: Sequence[Decision],
+) -> tuple[Notice | None, Approval | None]:
+    asked = [
+        (AskedTarget(target_id=one.target_id, name=one.name, reasons=decision.reasons), decision)
+        for one, decision in zip(wanted, decisions, strict=True)
+        if isinstance(decision, AskFirst) and not one.is_already
+    ]
+    if not asked:
+        return None, None
+    question = QuestionBody(
+        action=terms.action,
+        system=terms.system,
+        params=terms.params,
+        params_digest=terms.params_digest,
+        targets=tuple(target for target, _ in asked),
+    )
+    notice = approvals.open_question(
+        tx,
+        ref,
+        approval_id=terms.approval_id,
+        step_key=terms.step_key,
+        question=question,
+        who=terms.ask.who,
+        within=terms.ask.within,
+        otherwise=terms.ask.otherwise,
+        pages=any(decision.pages for _, decision in asked),
+    )
+    return notice, approvals.get(ref.tenant_id, terms.approval_id)(tx)
+
+
+def _on_record(tx: Transaction, ref: RunRef, wanted: Sequence[Wanted]) -> dict[str, EffectRow]:
+    keys = {one.key for one in wanted}
+    listed = effects.of_run(tx, ref.tenant_id, ref.run_id)
+    return {one.key: one for one in listed if one.key in keys}
+
+
+def _counter(terms: StepTerms) -> str:
+    return f"decided/{terms.kind}"

@@ -1,0 +1,171 @@
+"""Links: each product's copy of an incident, with its shadow."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from quell.domain.hub import Acceptance, Link
+from quell.domain.ids import IncidentId, SourceId, TenantId
+from quell.journal.tables import incidents, links
+from quell.journal.upsert import insert_or_update
+from quell.journal.writer import Question, Transaction
+
+__all__ = ["count_naming", "find", "incidents_without", "known", "listed", "pending"]
+
+#: columns that hold JSON and come back as plain values
+BODIES = ("shadow", "observed", "bounds", "echoes", "proofs")
+
+
+def find(tenant_id: TenantId, source_id: SourceId, native_id: str) -> Question[Link | None]:
+    """Find the link to one product's copy."""
+    return lambda tx: find_link(tx, tenant_id, source_id, native_id)
+
+
+def listed(tenant_id: TenantId, source_id: SourceId | None = None) -> Question[list[Link]]:
+    """List the links of a tenant, or of one source."""
+
+    def ask(tx: Transaction) -> list[Link]:
+        statement = sa.select(links).where(links.c.tenant_id == tenant_id)
+        if source_id is not None:
+            statement = statement.where(links.c.source_id == source_id)
+        return [_link(row) for row in tx.execute(statement.order_by(links.c.created_at)).mappings()]
+
+    return ask
+
+
+def known(
+    tenant_id: TenantId, source_id: SourceId, native_ids: Collection[str]
+) -> Question[dict[str, Link]]:
+    """Find the links to many of a source's copies, by native id."""
+
+    def ask(tx: Transaction) -> dict[str, Link]:
+        statement = sa.select(links).where(
+            links.c.tenant_id == tenant_id,
+            links.c.source_id == source_id,
+            links.c.native_id.in_(list(native_ids)),
+        )
+        return {row["native_id"]: _link(row) for row in tx.execute(statement).mappings()}
+
+    return ask
+
+
+def pending(tenant_id: TenantId, source_id: SourceId | None = None) -> Question[list[IncidentId]]:
+    """List the incidents with a copy whose differences nobody has accepted yet, oldest first."""
+
+    def ask(tx: Transaction) -> list[IncidentId]:
+        statement = sa.select(links.c.incident_id, sa.func.min(links.c.created_at)).where(
+            links.c.tenant_id == tenant_id, links.c.acceptance == Acceptance.PENDING.value
+        )
+        if source_id is not None:
+            statement = statement.where(links.c.source_id == source_id)
+        grouped = statement.group_by(links.c.incident_id).order_by(sa.func.min(links.c.created_at))
+        return [row.incident_id for row in tx.execute(grouped)]
+
+    return ask
+
+
+def count_naming(tenant_id: TenantId, source_id: SourceId) -> Question[int]:
+    """Count a source's copies that say they mirror another product's incident."""
+    statement = (
+        sa.select(sa.func.count())
+        .select_from(links)
+        .where(
+            links.c.tenant_id == tenant_id,
+            links.c.source_id == source_id,
+            links.c.counterpart_id.is_not(None),
+            links.c.is_ours.is_(False),
+        )
+    )
+    return lambda tx: int(tx.execute(statement).scalar_one())
+
+
+def incidents_without(tenant_id: TenantId, source_id: SourceId) -> Question[list[IncidentId]]:
+    """List the incidents that have never had a copy in a source, oldest first."""
+    there = sa.select(links.c.incident_id).where(
+        links.c.tenant_id == tenant_id, links.c.source_id == source_id
+    )
+    statement = (
+        sa.select(incidents.c.id)
+        .where(
+            incidents.c.tenant_id == tenant_id,
+            incidents.c.merged_into.is_(None),
+            incidents.c.id.not_in(there),
+        )
+        .order_by(incidents.c.created_at, incidents.c.id)
+    )
+    return lambda tx: [row.id for row in tx.execute(statement)]
+
+
+# -- inside a transaction ------------------------------------------------------------------------
+
+
+def find_link(
+    tx: Transaction, tenant_id: TenantId, source_id: SourceId, native_id: str
+) -> Link | None:
+    statement = sa.select(links).where(
+        links.c.tenant_id == tenant_id,
+        links.c.source_id == source_id,
+        links.c.native_id == native_id,
+    )
+    row = tx.execute(statement).mappings().first()
+    return _link(row) if row is not None else None
+
+
+def find_counterparts(
+    tx: Transaction, tenant_id: TenantId, system: str, native_id: str
+) -> list[Link]:
+    """List the links to a system's incident of that number; several instances may have it."""
+    statement = sa.select(links).where(
+        links.c.tenant_id == tenant_id, links.c.system == system, links.c.native_id == native_id
+    )
+    return [_link(row) for row in tx.execute(statement).mappings()]
+
+
+def find_naming(tx: Transaction, tenant_id: TenantId, system: str, native_id: str) -> list[Link]:
+    """List the copies that say they mirror a system's incident of that number."""
+    statement = sa.select(links).where(
+        links.c.tenant_id == tenant_id,
+        links.c.counterpart_system == system,
+        links.c.counterpart_id == native_id,
+    )
+    return [_link(row) for row in tx.execute(statement).mappings()]
+
+
+def find_losers(
+    tx: Transaction, tenant_id: TenantId, source_id: SourceId, native_id: str
+) -> list[Link]:
+    """List the copies that were merged into another of the same source."""
+    statement = sa.select(links).where(
+        links.c.tenant_id == tenant_id,
+        links.c.source_id == source_id,
+        links.c.merged_into_native_id == native_id,
+    )
+    return [_link(row) for row in tx.execute(statement).mappings()]
+
+
+def of_incident(tx: Transaction, tenant_id: TenantId, incident_id: str) -> tuple[Link, ...]:
+    statement = (
+        sa.select(links)
+        .where(links.c.tenant_id == tenant_id, links.c.incident_id == incident_id)
+        .order_by(links.c.created_at, links.c.id)
+    )
+    return tuple(_link(row) for row in tx.execute(statement).mappings())
+
+
+def save_link(tx: Transaction, tenant_id: TenantId, link: Link) -> None:
+    values: dict[str, Any] = {name: getattr(link, name) for name in link.__struct_fields__}
+    for name in BODIES:
+        values[name] = msgspec.to_builtins(values[name])
+    values["acceptance"] = link.acceptance.value
+    row = {"tenant_id": tenant_id, **values, "created_at": tx.now}
+    update = [name for name in values if name != "id"]
+    insert_or_update(tx, links, row, update=update)
+
+
+def _link(row: sa.RowMapping) -> Link:
+    values = {name: row[name] for name in Link.__struct_fields__}
+    return msgspec.convert(values, Link)

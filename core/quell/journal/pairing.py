@@ -1,0 +1,145 @@
+"""Finds the incident that a product's copy belongs to, and what became one with it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from quell.domain.hub import Acceptance, Conflict, Link
+from quell.domain.ids import IncidentId, SourceId
+from quell.domain.incident import Origin
+from quell.domain.ports import ObservedIncident
+from quell.journal import incidents, links
+from quell.journal.writer import Transaction
+
+if TYPE_CHECKING:
+    from quell.journal.hubs import Decisions
+
+__all__ = ["Place", "locate", "merges"]
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an observation belongs."""
+
+    incident_id: IncidentId
+    #: given where the way it came here says how it counts
+    origin: Origin | None = None
+    conflicts: tuple[Conflict, ...] = ()
+    #: an incident that this copy had made before it was known where it belongs
+    absorbs: IncidentId | None = None
+
+
+def locate(tx: Transaction, rules: Decisions, seen: ObservedIncident) -> Place:
+    """Find the incident of a copy by its link, by our mark, by a proven counterpart; or a new one."""
+    known = links.find_link(tx, rules.tenant_id, seen.source_id, seen.native_id)
+    if known is not None:
+        return _place_of_known(tx, rules, seen, known)
+    if (ours := _made_for(tx, rules, seen)) is not None:
+        return Place(incident_id=ours.incident_id)
+    proven, claimed = _counterparts(tx, rules, seen)
+    if proven is not None:
+        return Place(incident_id=proven.incident_id)
+    if (naming := _named_by(tx, rules, seen)) is not None:
+        return Place(incident_id=naming.incident_id)
+    fresh = IncidentId(uuid.uuid4().hex)
+    if seen.counterpart_id is None:
+        return Place(incident_id=fresh)
+    # it says that it mirrors something: until that is proven it must not start what contains
+    return Place(
+        incident_id=fresh,
+        origin=Origin.ADOPTION,
+        conflicts=(_unpaired(seen),) if claimed else (),
+    )
+
+
+def _place_of_known(
+    tx: Transaction, rules: Decisions, seen: ObservedIncident, known: Link
+) -> Place:
+    proven, _ = _counterparts(tx, rules, seen)
+    if proven is None or proven.incident_id == known.incident_id:
+        return Place(incident_id=known.incident_id)
+    row = incidents.read_row(tx, rules.tenant_id, known.incident_id)
+    if row is None or row.merged_into is not None or not rules.is_mirror(seen.source_id):
+        return Place(incident_id=known.incident_id)
+    return Place(incident_id=known.incident_id, absorbs=proven.incident_id)
+
+
+def merges(
+    tx: Transaction, rules: Decisions, seen: ObservedIncident, hub_id: IncidentId, place: Place
+) -> list[tuple[IncidentId, IncidentId]]:
+    """List which incidents became one by this observation, as (loser, winner)."""
+    found: list[tuple[IncidentId, IncidentId]] = []
+    if place.absorbs is not None:
+        winner = incidents.winner_of(tx, rules.tenant_id, place.absorbs)
+        _rehome(tx, rules, seen, winner)
+        found.append((hub_id, winner))
+    if seen.merged_into is not None:
+        into = links.find_link(tx, rules.tenant_id, seen.source_id, seen.merged_into)
+        found += [(hub_id, into.incident_id)] if into is not None else []
+    else:
+        # the winner came after those that had been merged into it
+        losers = links.find_losers(tx, rules.tenant_id, seen.source_id, seen.native_id)
+        found += [(loser.incident_id, hub_id) for loser in losers]
+    return [pair for pair in (_settled(tx, rules, *one) for one in found) if pair is not None]
+
+
+def _settled(
+    tx: Transaction, rules: Decisions, loser: IncidentId, winner: IncidentId
+) -> tuple[IncidentId, IncidentId] | None:
+    """Leave out what is one already, and what would lead in a circle."""
+    row = incidents.read_row(tx, rules.tenant_id, loser)
+    end = incidents.winner_of(tx, rules.tenant_id, winner)
+    if row is None or row.merged_into is not None or end == loser:
+        return None
+    return loser, end
+
+
+def _rehome(tx: Transaction, rules: Decisions, seen: ObservedIncident, winner: IncidentId) -> None:
+    link = links.find_link(tx, rules.tenant_id, seen.source_id, seen.native_id)
+    if link is not None:
+        # it meets the winner's other copies for the first time: a difference is drift
+        waits = link.acceptance if link.is_ours else Acceptance.PENDING
+        moved = msgspec.structs.replace(link, incident_id=winner, acceptance=waits)
+        links.save_link(tx, rules.tenant_id, moved)
+
+
+def _made_for(tx: Transaction, rules: Decisions, seen: ObservedIncident) -> Link | None:
+    if seen.created_for is None:
+        return None
+    source_id, _, native_id = seen.created_for.partition("/")
+    return links.find_link(tx, rules.tenant_id, SourceId(source_id), native_id)
+
+
+def _counterparts(
+    tx: Transaction, rules: Decisions, seen: ObservedIncident
+) -> tuple[Link | None, list[Link]]:
+    """Find the copy that this one says it mirrors: the one that proves it, and all of that number."""
+    if seen.counterpart_system is None or seen.counterpart_id is None:
+        return None, []
+    if seen.counterpart_system == rules.system(seen.source_id):
+        return None, []
+    named = links.find_counterparts(
+        tx, rules.tenant_id, seen.counterpart_system, seen.counterpart_id
+    )
+    return next((link for link in named if link.proofs & seen.proofs), None), named
+
+
+def _named_by(tx: Transaction, rules: Decisions, seen: ObservedIncident) -> Link | None:
+    """Find a copy that came first and says that it mirrors this one."""
+    system = rules.system(seen.source_id)
+    naming = links.find_naming(tx, rules.tenant_id, system, seen.native_id)
+    return next((link for link in naming if link.proofs & seen.proofs), None)
+
+
+def _unpaired(seen: ObservedIncident) -> Conflict:
+    return Conflict(
+        field="copy",
+        kind="unpaired",
+        body={
+            "source": seen.source_id,
+            "native_id": seen.native_id,
+            "says": f"{seen.counterpart_system} {seen.counterpart_id}",
+        },
+    )

@@ -1,0 +1,132 @@
+"""Putting one tenant together from its settings and from what plugins offer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from quell.domain.action import Action, Resolver
+from quell.domain.ids import TenantId
+from quell.domain.ports import IncidentDesk, IncidentSource, OperationClass, Quota, Rate
+from quell.engine import Caps, Engine, GuardPolicy
+from quell.journal import keys, switches
+from quell.playbooks import Catalogue
+from quell.plugins import Registry
+from quell.quota import MemoryQuota
+from quell.runtime.connectors import Connectors
+from quell.runtime.tenant import TenantRuntime
+from quell.settings import GuardSettings, SyncSettings, TenantSettings
+from quell.sync import Part, Sync, SyncPolicy
+
+if TYPE_CHECKING:
+    from quell.runtime.process import Runtime
+
+__all__ = ["TenantRegistry", "assemble"]
+
+
+class TenantRegistry:
+    """What the engine asks for: actions, resolvers, and connectors of one tenant."""
+
+    def __init__(self, registry: Registry, connectors: Connectors) -> None:
+        self._registry = registry
+        self._connectors = connectors
+        self.catalogue = Catalogue(registry.actions)
+
+    def actions(self, name: str, system: str | None = None) -> tuple[Action, ...]:
+        """List the implementations of an action."""
+        return self._registry.find_actions(name, system)
+
+    def resolver(self, target: type) -> Resolver | None:
+        """Find how entities of a class are looked up."""
+        return next(iter(self._registry.find_resolvers(target)), None)
+
+    def connectors(self, function: Callable[..., Any], identity: str) -> dict[str, Any]:
+        """Give the connectors that a function asks for."""
+        return self._connectors.for_function(function, identity)
+
+
+def assemble(runtime: Runtime, settings: TenantSettings) -> TenantRuntime:
+    """Build a tenant. Raises SettingsError where its settings do not do."""
+    tenant_id = TenantId(settings.name)
+    if settings.simulated:
+        # nothing real can be hurt there; a real tenant starts disarmed
+        armed = switches.arm_once(tenant_id, by="settings", reason="simulated = true")
+        runtime.journal.commit_now(armed)
+    connectors = Connectors(
+        tenant_id,
+        runtime.registry.connectors,
+        settings.section,
+        runtime.clock,
+        _make_quota(runtime, settings),
+    )
+    sources = _make_sources(runtime.registry, connectors)
+    sync = Sync(
+        journal=runtime.journal,
+        tenant_id=tenant_id,
+        sources=sources,
+        policy=_sync_policy(settings.sync),
+        clock=runtime.clock,
+        worker=runtime.worker_id,
+        wake=lambda: None,
+        hmac_key=runtime.journal.commit_now(keys.comment_key(tenant_id)),
+    )
+    connectors.offer(IncidentDesk, sync.desk)
+    return TenantRuntime(
+        tenant_id=tenant_id,
+        journal=runtime.journal,
+        connectors=connectors,
+        sources=sources,
+        sync=sync,
+        engine=_make_engine(runtime, settings, connectors),
+        notifiers=runtime.registry.notifiers,
+    )
+
+
+def _make_engine(runtime: Runtime, settings: TenantSettings, connectors: Connectors) -> Engine:
+    return Engine(
+        journal=runtime.journal,
+        tenant_id=TenantId(settings.name),
+        registry=TenantRegistry(runtime.registry, connectors),
+        policy=_guard_policy(settings.guard),
+        clock=runtime.clock,
+        worker=runtime.worker_id,
+        wake=lambda ref: runtime.wake(ref),
+    )
+
+
+def _make_sources(registry: Registry, connectors: Connectors) -> list[tuple[IncidentSource, Part]]:
+    context = connectors.context("reader")
+    return [(source, spec.part) for spec in registry.sources for source in spec.build(context)]
+
+
+def _make_quota(runtime: Runtime, settings: TenantSettings) -> Quota:
+    rates: dict[OperationClass, Rate] = {}
+    for spec in runtime.registry.connectors.values():
+        rates |= spec.rates
+    scale = settings.quota_scale
+    if runtime.settings.redis_url is None:
+        return MemoryQuota(rates, runtime.clock, scale=scale)
+    from quell.quota.redis import RedisQuota  # costs 140 ms that one process alone never needs
+
+    url = runtime.settings.redis_url.reveal()
+    return RedisQuota(url, TenantId(settings.name), rates, runtime.clock, scale=scale)
+
+
+def _sync_policy(settings: SyncSettings) -> SyncPolicy:
+    return SyncPolicy(
+        mode=settings.mode,
+        grace=timedelta(seconds=settings.grace),
+        default=settings.default,
+        fields=settings.fields,
+    )
+
+
+def _guard_policy(settings: GuardSettings) -> GuardPolicy:
+    caps = settings.caps
+    return GuardPolicy(
+        auto=frozenset(settings.auto),
+        protected=settings.protected,
+        systems=settings.systems,
+        caps=Caps(per_run=caps.per_run, per_hour=caps.per_hour, in_flight=caps.in_flight),
+    )

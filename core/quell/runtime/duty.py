@@ -1,0 +1,79 @@
+"""A duty: a standing piece of work that one worker does at a time, under a lease.
+
+Whoever holds the lease works; the others look in now and then. A holder that dies is
+replaced when its lease runs out; two holders at once would change nothing, as everything
+that a duty writes is guarded by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+
+from quell.domain.ids import TenantId, WorkerId
+from quell.errors import QuellError
+from quell.journal import Journal
+from quell.journal.holding import holding
+
+__all__ = ["LEASE", "Duty"]
+
+logger = structlog.get_logger(__name__)
+
+#: how long a dead holder keeps a duty from the others
+LEASE = timedelta(seconds=20)
+#: how long to wait after a failure, doubled each time up to the limit
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Duty:
+    """What is done, how often, and what can hasten it."""
+
+    tenant_id: TenantId
+    name: str
+    work: Callable[[], Awaitable[object]]
+    every: float
+    #: set to do the work now instead of when its time comes
+    hasten: asyncio.Event = field(default_factory=asyncio.Event)
+    #: what went wrong last, for `doctor` and the log; empty while all is well
+    problem: str = ""
+    _pause: float = FIRST_PAUSE
+
+    async def keep(self, journal: Journal, worker: WorkerId, stop: asyncio.Event) -> None:
+        """Do the work again and again until told to stop."""
+        while not stop.is_set():
+            self.hasten.clear()
+            wait = await self._turn(journal, worker)
+            await self._rest(wait, stop)
+
+    async def _turn(self, journal: Journal, worker: WorkerId) -> float:
+        try:
+            lease = f"duty/{self.name}"
+            async with holding(journal, self.tenant_id, lease, worker, LEASE) as fence:
+                if fence is not None:
+                    await self.work()
+        except QuellError as error:
+            return self._failed(error)
+        except Exception as error:  # the edge of a worker's work: one duty's bug stops no other
+            logger.exception("Duty %s broke", self.name, event_name="duty_broke")
+            return self._failed(error)
+        self.problem, self._pause = "", FIRST_PAUSE
+        return self.every
+
+    def _failed(self, error: Exception) -> float:
+        self.problem = str(error) if isinstance(error, QuellError) else type(error).__name__
+        logger.warning(
+            "Duty %s failed: %s", self.name, self.problem, event_name="duty_failed", duty=self.name
+        )
+        wait, self._pause = self._pause, min(self._pause * 2, LONGEST_PAUSE)
+        return wait
+
+    async def _rest(self, seconds: float, stop: asyncio.Event) -> None:
+        waits = {asyncio.create_task(event.wait()) for event in (self.hasten, stop)}
+        _, pending = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in pending:
+            wait.cancel()

@@ -1,0 +1,147 @@
+"""Logging: a sentence for people, an event name for machines, and redaction as the very last step.
+
+Secrets are cut out wherever they stand, also in exception texts. Personal data is not put into
+log lines above debug by the code; what slips in with an error's text is cut out by its shape.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from typing import Any
+
+import msgspec
+import structlog
+
+from quell.domain.secret import Secret
+from quell.settings import LoggingSettings
+
+__all__ = ["REDACTED", "Redaction", "configure_logging", "secrets_in"]
+
+REDACTED = "•••"
+
+#: shapes of secrets, and of personal data that error texts of libraries may carry
+SHAPES = (
+    # a JSON web token, whole or cut
+    re.compile(r"eyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*){0,2}"),
+    re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"),
+    # name=value and "name": "value"
+    re.compile(
+        r"(?i)\b(client_secret|client_assertion|password|access_token|refresh_token)"
+        r"(\W{1,4})[^\s\"'&,;}]{4,}"
+    ),
+    # the signature or the code in an address
+    re.compile(r"(?i)(?<=[?&])(sig|code|token)=[^\s\"'&]+"),
+    re.compile(r"(?i)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END|\Z)", re.DOTALL),
+    # user and password of a database URL
+    re.compile(r"(?<=://)[^\s/@:]+:[^\s/@]+(?=@)"),
+    re.compile(r"[\w.+-]{1,64}@[\w-]+(\.[\w-]+)+"),
+)
+
+
+class Redaction:
+    """A processor that cuts known secrets and everything of a secret's shape out of a finished line."""
+
+    def __init__(self, secrets: Iterable[str] = (), *, shapes: bool = True) -> None:
+        # longest first: a secret may be part of another
+        known = sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True)
+        self._known = tuple(known)
+        self._shapes = SHAPES if shapes else ()
+
+    def __call__(self, logger: Any, name: str, event: str | bytes) -> str | bytes:
+        """Cut secrets out of a rendered line."""
+        return self.clean(event if isinstance(event, str) else event.decode("utf-8", "replace"))
+
+    def clean(self, text: str) -> str:
+        """Cut secrets out of a text."""
+        for secret in self._known:
+            text = text.replace(secret, REDACTED)
+        for shape in self._shapes:
+            text = shape.sub(REDACTED, text)
+        return text
+
+
+def secrets_in(value: Any) -> Iterator[str]:
+    """List every secret anywhere in the settings."""
+    if isinstance(value, Secret):
+        yield value.reveal()
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            yield from secrets_in(getattr(value, name))
+    elif isinstance(value, Mapping):
+        for part in value.values():  # pyright: ignore[reportUnknownVariableType] # plugins' own sections
+            yield from secrets_in(part)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for part in value:  # pyright: ignore[reportUnknownVariableType] # as above
+            yield from secrets_in(part)
+
+
+def configure_logging(settings: LoggingSettings, secrets: Iterable[str] = ()) -> None:
+    """Send every log line, quell's and its libraries', to standard error, redacted last."""
+    level = logging.getLevelNamesMapping()[settings.level.upper()]
+    redaction = Redaction(secrets)
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        # without locals: they hold what the redaction could not know
+        structlog.processors.ExceptionRenderer(
+            structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        )
+        if settings.format == "json"
+        else structlog.processors.format_exc_info,
+    ]
+    rendering = [_rendering(settings), redaction]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[_drop_private, *rendering],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    _quieten_libraries(level)
+
+
+def _rendering(settings: LoggingSettings) -> Any:
+    if settings.format == "json":
+        return structlog.processors.JSONRenderer(ensure_ascii=False)
+    return structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
+
+
+def _drop_private(
+    logger: Any, name: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    return structlog.stdlib.ProcessorFormatter.remove_processors_meta(logger, name, event)
+
+
+def _quieten_libraries(level: int) -> None:
+    """Keep libraries that log each request, with its address and its query, to their warnings."""
+    for name in (
+        "httpx",
+        "httpcore",
+        "aiohttp",
+        "msal",
+        "alembic",
+        "sqlalchemy",
+        "urllib3",
+        "celery",
+        "kombu",
+        "asyncio",
+    ):
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))

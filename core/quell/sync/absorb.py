@@ -1,0 +1,274 @@
+"""Takes an observation of one product's copy into the hub. Pure.
+
+Stale observations say nothing about fields; what we are just sending is not news; everything
+else is reconciled, given a revision where the canonical incident differs, and planned onward.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from quell.domain.hub import (
+    Acceptance,
+    Bounds,
+    Conflict,
+    Hub,
+    IncidentWrite,
+    Link,
+    Mark,
+    RevisionDraft,
+    Shadow,
+    Sighting,
+    Step,
+    WriteKind,
+    WriteState,
+    changed_fields,
+)
+from quell.domain.ids import LinkId
+from quell.domain.incident import Origin
+from quell.domain.playbook import IncidentEvent
+from quell.domain.ports import ObservedIncident
+from quell.sync.comments import absorb_comments, add_alerts_comment, retire
+from quell.sync.first_contact import meet
+from quell.sync.plan import plan, superseded
+from quell.sync.reconcile import reconcile
+from quell.sync.remarks import short_digest
+from quell.sync.rules import Rules
+from quell.sync.sides import FIELDS
+
+__all__ = ["absorb", "events_of", "is_stale", "replace_ours", "revision_of", "take"]
+
+FIELD_EVENTS = {
+    "severity": IncidentEvent.SEVERITY_CHANGED,
+    "status": IncidentEvent.STATUS_CHANGED,
+    "owner": IncidentEvent.OWNER_CHANGED,
+    "verdict": IncidentEvent.VERDICT_CHANGED,
+    "tags": IncidentEvent.TAGS_CHANGED,
+    "alerts": IncidentEvent.ALERTS_ADDED,
+    "comments": IncidentEvent.COMMENT_ADDED,
+    "merged_into": IncidentEvent.MERGED,
+}
+
+
+def absorb(hub: Hub, seen: ObservedIncident, rules: Rules, context: Sighting) -> Step:
+    """Take an observation into a hub: the first one opens it."""
+    before = hub
+    if before.links and before.link_at(seen.source_id, seen.native_id) is None:
+        context = msgspec.structs.replace(context, origin=Origin.ADOPTION)
+    hub, conflicts = take(hub, seen, rules, context)
+    hub, new_comments = absorb_comments(hub, seen, rules, context.now)
+    hub = add_alerts_comment(hub, seen, context.changed_alerts)
+    extra = {
+        "alerts": [[], list(context.new_alerts)] if context.new_alerts else None,
+        "comments": [[], new_comments] if new_comments else None,
+        "entities": [[], list(context.new_entities)] if context.new_entities else None,
+    }
+    changes = {**changed_fields(before.fields, hub.fields), **{k: v for k, v in extra.items() if v}}
+    draft = revision_of(before, changes, seen, context)
+    if draft is not None and draft.link_id is None:
+        link = hub.link_at(seen.source_id, seen.native_id)
+        draft = msgspec.structs.replace(draft, link_id=link.id if link else None)
+    return Step(hub=plan(hub, rules, context.now), revision=draft, conflicts=conflicts)
+
+
+def take(
+    hub: Hub, seen: ObservedIncident, rules: Rules, context: Sighting
+) -> tuple[Hub, tuple[Conflict, ...]]:
+    """Bring the link up to date with an observation and reconcile the fields."""
+    link = hub.link_at(seen.source_id, seen.native_id)
+    if link is None:
+        hub = _first_sight(hub, seen, rules, context)
+    elif is_stale(link, seen):
+        return hub.with_link(_noted(link, seen, context.now)), ()
+    else:
+        looked = _read(link, seen, context.now)
+        hub = hub.with_link(_settle_sending(hub, looked))
+    if hub.merged_into is not None:
+        return hub, ()
+    hub, conflicts = reconcile(hub, rules.sides, rules.policy)
+    return hub, conflicts
+
+
+def is_stale(link: Link, seen: ObservedIncident) -> bool:
+    """Tell whether a copy was read, or written by us, in a later state than this one."""
+    if link.changed_at is None or seen.changed_at is None:
+        return False
+    return seen.changed_at < link.changed_at
+
+
+def _noted(link: Link, seen: ObservedIncident, now: datetime) -> Link:
+    return msgspec.structs.replace(link, proofs=link.proofs | seen.proofs, seen_at=now)
+
+
+def _read(link: Link, seen: ObservedIncident, now: datetime) -> Link:
+    """Let a link say what was just read; its shadow stays."""
+    return msgspec.structs.replace(
+        _noted(link, seen, now),
+        observed=Shadow(native=seen.native, fields=seen.fields),
+        bounds=_bounds(link, seen, now),
+        etag=seen.etag or link.etag,
+        stamp=seen.stamp or link.stamp,
+        changed_at=seen.changed_at or link.changed_at,
+        url=seen.url or link.url,
+        number=seen.number or link.number,
+        alert_count=_newest(seen.alert_count, link.alert_count),
+        comment_count=_newest(seen.comment_count, link.comment_count),
+        deleted_at=now if seen.is_deleted else None,
+        merged_into_native_id=seen.merged_into or link.merged_into_native_id,
+        counterpart_system=seen.counterpart_system or link.counterpart_system,
+        counterpart_id=seen.counterpart_id or link.counterpart_id,
+    )
+
+
+def _newest(seen: int | None, known: int | None) -> int | None:
+    return known if seen is None else seen
+
+
+def _bounds(link: Link, seen: ObservedIncident, now: datetime) -> dict[str, Bounds]:
+    """Keep since when each field is as it is, and until when it was seen otherwise."""
+    bounds = dict(link.bounds)
+    for name in FIELDS:
+        if link.observed.native.get(name) != seen.native.get(name):
+            bounds[name] = Bounds(since=now, after=link.seen_at)
+    return bounds
+
+
+def _settle_sending(hub: Hub, link: Link) -> Link:
+    """Count as confirmed what we are sending and the copy already shows: it is our own doing."""
+    sending = [w for w in hub.writes if w.link_id == link.id and w.state is WriteState.SENDING]
+    native, fields = dict(link.shadow.native), link.shadow.fields
+    for write in sending:
+        for name, raw in write.intended.items():
+            if name in FIELDS and link.observed.native.get(name) == raw:
+                native[name] = raw
+                fields = fields.replace({name: getattr(link.observed.fields, name)})
+    return msgspec.structs.replace(link, shadow=Shadow(native=native, fields=fields))
+
+
+# -- a copy that was not known -------------------------------------------------------------------
+
+
+def _first_sight(hub: Hub, seen: ObservedIncident, rules: Rules, context: Sighting) -> Hub:
+    link = _new_link(hub, seen, rules, context)
+    if not rules.sides.taking_part(hub):
+        return _opened(hub, link, seen, rules)
+    if (write := _our_create(hub, link)) is not None:
+        hub = hub.with_write(msgspec.structs.replace(write, state=WriteState.APPLIED))
+        sent = _sent_by_create(hub, link, seen, rules)
+        return hub.with_link(msgspec.structs.replace(link, is_ours=True, shadow=sent))
+    if seen.created_for is not None:
+        # ours from before: this journal did not make it, so what differs is for a person to see
+        link = msgspec.structs.replace(link, is_ours=True)
+    hub = replace_ours(hub, link, rules)
+    return meet(hub, link, rules, is_accepted=context.is_accepted)
+
+
+def _new_link(hub: Hub, seen: ObservedIncident, rules: Rules, context: Sighting) -> Link:
+    said = Shadow(native=seen.native, fields=seen.fields)
+    blank = Link(
+        id=LinkId(short_digest(hub.tenant_id, "link", seen.source_id, seen.native_id)),
+        incident_id=hub.id,
+        source_id=seen.source_id,
+        system=rules.sides.system(seen.source_id),
+        native_id=seen.native_id,
+        shadow=said,
+        observed=said,
+        bounds={name: Bounds(since=context.now) for name in FIELDS},
+        seen_at=context.now,
+    )
+    return _read(blank, seen, context.now)
+
+
+def _opened(hub: Hub, link: Link, seen: ObservedIncident, rules: Rules) -> Hub:
+    """Let the first copy say what the incident is; or the first one left, for a hub without any."""
+    if hub.revision > 0:
+        return meet(hub, link, rules, is_accepted=True)
+    marks = {
+        name: Mark(system=link.system, link_id=link.id, bounds=link.bounds[name], by="")
+        for name in FIELDS
+    }
+    return hub.replace(
+        fields=seen.fields,
+        marks=marks,
+        origin_source_id=seen.source_id,
+        origin_native_id=seen.native_id,
+        links=(*hub.links, msgspec.structs.replace(link, acceptance=Acceptance.ACCEPTED)),
+    )
+
+
+def _our_create(hub: Hub, link: Link) -> IncidentWrite | None:
+    return next(
+        (
+            write
+            for write in hub.writes
+            if write.kind is WriteKind.CREATE
+            and write.source_id == link.source_id
+            and write.state is WriteState.SENDING
+            and write.intended.get("native_id") == link.native_id
+        ),
+        None,
+    )
+
+
+def _sent_by_create(hub: Hub, link: Link, seen: ObservedIncident, rules: Rules) -> Shadow:
+    """Say what our copy was made with, so that a person's edit since then still is news."""
+    write = _our_create(hub, link)
+    is_untouched = seen.created_at is not None and seen.created_at == seen.changed_at
+    if write is None or is_untouched:
+        return link.observed
+    sent = msgspec.convert(write.base or {}, type(hub.fields))
+    native = {
+        name: rules.sides.target(link, name, sent, seen.native)
+        if rules.sides.writes(link, name)
+        else seen.native.get(name)
+        for name in FIELDS
+    }
+    return Shadow(native=native, fields=sent)
+
+
+def replace_ours(hub: Hub, link: Link, rules: Rules) -> Hub:
+    """Retire the copy that we made, now that the product's own has come."""
+    if link.is_ours or not rules.sides.is_mirror(link.source_id):
+        return hub
+    for old in hub.links:
+        if old.source_id == link.source_id and old.is_ours and old.is_live:
+            where = link.url or f"{link.system} {link.number or link.native_id}"
+            hub = retire(
+                hub, old, link.id, f"The product's own copy has taken over: {where}", rules
+            )
+    for write in hub.writes:
+        if write.kind is WriteKind.CREATE and write.source_id == link.source_id and write.is_open:
+            hub = hub.with_write(superseded(write, "the product made its own copy"))
+    return hub
+
+
+# -- revisions -----------------------------------------------------------------------------------
+
+
+def revision_of(
+    before: Hub, changes: dict[str, Any], seen: ObservedIncident, context: Sighting
+) -> RevisionDraft | None:
+    """Draft the revision that a change amounts to; None where nothing canonical differs."""
+    is_first = before.revision == 0
+    if not is_first and not changes:
+        return None
+    stamp = seen.created_at if is_first else seen.changed_at
+    return RevisionDraft(
+        origin=context.origin,
+        events=events_of(changes, is_first=is_first),
+        changes=changes,
+        happened_at=min(stamp or context.now, context.now),
+        source_id=seen.source_id,
+        stamp=seen.stamp,
+        actor=seen.changed_by,
+    )
+
+
+def events_of(changes: dict[str, Any], *, is_first: bool) -> tuple[IncidentEvent, ...]:
+    """Name what happened, as triggers do."""
+    first = IncidentEvent.CREATED if is_first else IncidentEvent.UPDATED
+    named = [event for name, event in FIELD_EVENTS.items() if name in changes]
+    return (first,) if is_first else (first, *named)

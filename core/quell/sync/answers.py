@@ -1,0 +1,181 @@
+"""What becomes of a write: its answer, its refusal, or the silence after it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from quell.domain.hub import (
+    Bounds,
+    Conflict,
+    Echo,
+    Hub,
+    IncidentWrite,
+    Link,
+    Shadow,
+    Sighting,
+    Step,
+    WriteKind,
+    WriteState,
+    changed_fields,
+)
+from quell.domain.ports import Notice, ObservedIncident
+from quell.sync.absorb import is_stale, revision_of, take
+from quell.sync.plan import new_write, plan
+from quell.sync.rules import Rules
+
+__all__ = ["answered", "parked", "postponed", "settled_by_look"]
+
+#: fields that only mean something together are written, and refused, together
+TOGETHER = frozenset({"status", "verdict", "closing_comment"})
+#: longest wait before an uncertain or failing write is looked at again
+LONGEST = timedelta(minutes=15)
+
+
+def answered(
+    hub: Hub, write: IncidentWrite, answer: ObservedIncident, rules: Rules, context: Sighting
+) -> Step:
+    """Take the answer to an update in: what we sent is confirmed, what else differs is news."""
+    link = hub.link(write.link_id)
+    if link is None:
+        return Step(hub=hub)
+    before = hub
+    done = msgspec.structs.replace(
+        write,
+        state=WriteState.APPLIED,
+        answer={name: answer.native.get(name) for name in write.intended},
+    )
+    hub = hub.with_write(done).with_link(_confirmed(link, write, answer, context.now))
+    conflicts = _overwritten(write, answer)
+    if not is_stale(link, answer):
+        hub, more = take(hub, answer, rules, context)
+        conflicts += more
+    changes = dict(changed_fields(before.fields, hub.fields))
+    return Step(
+        hub=plan(hub, rules, context.now),
+        revision=revision_of(before, changes, answer, context) if changes else None,
+        conflicts=conflicts,
+    )
+
+
+def _confirmed(link: Link, write: IncidentWrite, answer: ObservedIncident, now: datetime) -> Link:
+    names = list(write.intended)
+    native = {name: answer.native.get(name) for name in names}
+    fields = {name: getattr(answer.fields, name) for name in names}
+    echoes = {name: Echo(sent=write.intended[name], got=native[name]) for name in names}
+    return msgspec.structs.replace(
+        link,
+        shadow=_laid_over(link.shadow, native, fields),
+        observed=_laid_over(link.observed, native, fields),
+        echoes={**link.echoes, **echoes},
+        bounds={**link.bounds, **{name: Bounds(since=now, after=link.seen_at) for name in names}},
+    )
+
+
+def _laid_over(shadow: Shadow, native: dict[str, Any], fields: dict[str, Any]) -> Shadow:
+    return Shadow(native={**shadow.native, **native}, fields=shadow.fields.replace(fields))
+
+
+def _overwritten(write: IncidentWrite, answer: ObservedIncident) -> tuple[Conflict, ...]:
+    """Record what changed between our read and our write: the write may have gone over more of it."""
+    base = write.base or {}
+    return tuple(
+        Conflict(
+            field=name,
+            kind="possible_overwrite",
+            body={
+                "read": before,
+                "answered": answer.native.get(name),
+                "sent": sorted(write.intended),
+                "link": write.link_id,
+                "by": answer.changed_by,
+                "stamp": answer.stamp,
+            },
+        )
+        for name, before in base.items()
+        if name not in write.intended and answer.native.get(name) != before
+    )
+
+
+def settled_by_look(hub: Hub, write: IncidentWrite, native: Mapping[str, Any]) -> Hub:
+    """Settle a write that may have happened by what its copy shows now."""
+    if all(native.get(name) == raw for name, raw in write.intended.items()):
+        return hub.with_write(msgspec.structs.replace(write, state=WriteState.APPLIED))
+    again = WriteState.PLANNED if write.kind is WriteKind.RETIRE else WriteState.SUPERSEDED
+    return hub.with_write(
+        msgspec.structs.replace(write, state=again, error="it did not arrive; planned afresh")
+    )
+
+
+def postponed(
+    hub: Hub,
+    write: IncidentWrite,
+    error: str,
+    now: datetime,
+    *,
+    seconds: float | None,
+    is_sent: bool,
+) -> Hub:
+    """Try a write later; one that may have happened stays `sending` and is looked for first."""
+    wait = timedelta(seconds=seconds) if seconds is not None else _backoff(write.attempts)
+    return hub.with_write(
+        msgspec.structs.replace(
+            write,
+            state=WriteState.SENDING if is_sent else WriteState.PLANNED,
+            attempts=write.attempts + 1,
+            not_before=now + wait,
+            error=error,
+        )
+    )
+
+
+def _backoff(attempts: int) -> timedelta:
+    return min(timedelta(seconds=2 * 2 ** min(attempts, 16)), LONGEST)
+
+
+def parked(hub: Hub, write: IncidentWrite, error: str, now: datetime) -> Step:
+    """Give up on what the product refuses; of several fields, first find out which it is."""
+    parts = _parts(write)
+    if len(parts) > 1:
+        hub = hub.with_write(
+            msgspec.structs.replace(write, state=WriteState.SUPERSEDED, error=error)
+        )
+        for part in parts:
+            hub = hub.with_write(_part(hub, write, part, now))
+        return Step(hub=hub)
+    stopped = msgspec.structs.replace(write, state=WriteState.PARKED, error=error)
+    return Step(hub=hub.with_write(stopped), notices=(_notice(hub, write, error),))
+
+
+def _parts(write: IncidentWrite) -> list[dict[str, Any]]:
+    if write.kind is not WriteKind.UPDATE:
+        return [write.intended]
+    together = {name: raw for name, raw in write.intended.items() if name in TOGETHER}
+    alone = [{name: raw} for name, raw in write.intended.items() if name not in TOGETHER]
+    return [*alone, together] if together else alone
+
+
+def _part(hub: Hub, write: IncidentWrite, part: dict[str, Any], now: datetime) -> IncidentWrite:
+    return new_write(
+        hub,
+        link=hub.link(write.link_id),
+        source_id=write.source_id,
+        kind=write.kind,
+        key=f"{write.key}/{'+'.join(sorted(part))}",
+        intended=part,
+        now=now,
+        caused_by=write.caused_by,
+    )
+
+
+def _notice(hub: Hub, write: IncidentWrite, error: str) -> Notice:
+    what = ", ".join(sorted(write.intended)) if write.kind is WriteKind.UPDATE else write.kind.value
+    return Notice(
+        kind="parked",
+        tenant_id=hub.tenant_id,
+        summary=f"A write to {write.source_id} was refused and is parked ({what}): {error}",
+        references={"incident": hub.id, "write": write.id},
+    )

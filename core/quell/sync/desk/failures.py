@@ -1,0 +1,67 @@
+"""Decides what becomes of a write whose request failed. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from quell.domain.hub import Hub, IncidentWrite, Step, WriteKind, WriteState
+from quell.errors import (
+    AnswerNotFound,
+    ConnectorError,
+    NotFoundError,
+    PermissionMissing,
+    RequestRefused,
+    SignInRefused,
+    Throttled,
+    WriteConflict,
+)
+from quell.sync.answers import parked, postponed
+from quell.sync.plan import plan
+from quell.sync.rules import Rules
+
+__all__ = ["after_failure"]
+
+#: conflicts in a row after which others are given some time to finish
+CONFLICTS = 5
+#: seconds until it is looked whether somebody has granted what is missing
+UNTIL_GRANTED = 300.0
+
+
+def after_failure(
+    hub: Hub,
+    write: IncidentWrite,
+    error: ConnectorError | NotFoundError,
+    rules: Rules,
+    now: datetime,
+    *,
+    has_sent: bool,
+) -> Step:
+    """Choose between again at once, later, after a look, and never; nothing is given up unsaid."""
+    text = f"{error} {error.remedy}"
+    # a failure before this attempt's request says nothing about an earlier one's
+    is_open_question = write.state is WriteState.SENDING and not has_sent
+    if isinstance(error, AnswerNotFound):
+        return Step(hub=plan(_without_copy(hub, write, text, now), rules, now))
+    if isinstance(error, (RequestRefused, NotFoundError)):
+        step = parked(hub, write, text, now)
+        return step.on(plan(step.hub, rules, now))
+    if isinstance(error, WriteConflict) and write.attempts < CONFLICTS:
+        return Step(hub=postponed(hub, write, text, now, seconds=0.0, is_sent=is_open_question))
+    if isinstance(error, (SignInRefused, PermissionMissing)):
+        return Step(
+            hub=postponed(hub, write, text, now, seconds=UNTIL_GRANTED, is_sent=is_open_question)
+        )
+    seconds = error.retry_after if isinstance(error, Throttled) else None
+    is_sent = is_open_question or (has_sent and error.may_have_happened)
+    return Step(hub=postponed(hub, write, text, now, seconds=seconds, is_sent=is_sent))
+
+
+def _without_copy(hub: Hub, write: IncidentWrite, text: str, now: datetime) -> Hub:
+    """Put a tombstone where a copy was: it was deleted, and is not made again."""
+    link = hub.link(write.link_id)
+    if link is not None:
+        hub = hub.with_link(msgspec.structs.replace(link, deleted_at=now))
+    state = WriteState.PARKED if write.kind is WriteKind.CREATE else WriteState.SUPERSEDED
+    return hub.with_write(msgspec.structs.replace(write, state=state, error=text))

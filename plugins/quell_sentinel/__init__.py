@@ -1,0 +1,47 @@
+"""Microsoft Sentinel for quell: the incident queues of a tenant's workspaces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from quell import Check, SettingsSection, SourceSpec, hookimpl
+from quell.domain.ports import WebhookVerifier
+from quell_sentinel.checks import check_workspaces
+from quell_sentinel.incidents import SentinelIncidents
+from quell_sentinel.settings import SentinelSettings, Workspace
+from quell_sentinel.webhook import SentinelWebhook
+
+__all__ = [
+    "SentinelIncidents",
+    "SentinelSettings",
+    "SentinelWebhook",
+    "Workspace",
+    "quell_checks",
+    "quell_settings",
+    "quell_sources",
+    "quell_webhooks",
+]
+
+
+@hookimpl
+def quell_settings() -> Sequence[SettingsSection]:
+    """Declare the section `sentinel`."""
+    return [SettingsSection(name="sentinel", model=SentinelSettings)]
+
+
+@hookimpl
+def quell_sources() -> Sequence[SourceSpec]:
+    """Offer each workspace's incident queue: it is where copies are made."""
+    return [SourceSpec(system="sentinel", part="mirrors", build=SentinelIncidents.build)]
+
+
+@hookimpl
+def quell_checks() -> Sequence[Check]:
+    """Offer the check of what the reader may see."""
+    return [Check(name="sentinel", run=check_workspaces)]
+
+
+@hookimpl
+def quell_webhooks() -> Sequence[WebhookVerifier]:
+    """Offer the verifier of calls from automation rules."""
+    return [SentinelWebhook()]
