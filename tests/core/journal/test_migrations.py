@@ -1,0 +1,120 @@
+"""Migrations: they end exactly where `tables.py` says, both ways, on both engines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from servers import fresh_database
+
+import quell.journal
+from quell.journal import Journal, tables
+from quell.journal.migrate import HEAD
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Give the URL of an empty database, on each engine in turn."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'quell.sqlite3'}"
+        return
+    with fresh_database(request.getfixturevalue("postgres")) as fresh:
+        yield fresh
+
+
+def checks(engine: sa.Engine) -> dict[str, set[str]]:
+    """List each table's CHECK constraints by name."""
+    inspector = sa.inspect(engine)
+    return {
+        table: {str(check["name"]) for check in inspector.get_check_constraints(table)}
+        for table in inspector.get_table_names()
+        if table != "alembic_version"
+    }
+
+
+def indexes(engine: sa.Engine) -> set[tuple[str, str, bool, str]]:
+    """List indexes with their columns and conditions; the comparison of metadata skips the latter."""
+    inspector = sa.inspect(engine)
+    return {
+        (
+            table,
+            ",".join(str(name) for name in index["column_names"]),
+            bool(index["unique"]),
+            str({name: str(to) for name, to in (index.get("dialect_options") or {}).items()}),
+        )
+        for table in inspector.get_table_names()
+        for index in inspector.get_indexes(table)
+        # PostgreSQL lists the indexes behind unique constraints too
+        if not index.get("duplicates_constraint")
+    }
+
+
+def test_migrations_end_where_the_tables_say(url: str, tmp_path: Path) -> None:
+    # given
+    Journal.open(url).close()
+    engine = sa.create_engine(url)
+
+    # when
+    with engine.connect() as conn:
+        differences = compare_metadata(MigrationContext.configure(conn), tables.metadata)
+
+    # then
+    assert differences == []
+    engine.dispose()
+
+
+def test_migrations_make_the_same_checks_and_indexes_as_the_tables(
+    url: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    # given
+    Journal.open(url).close()
+    migrated = sa.create_engine(url)
+    if url.startswith("sqlite"):
+        declared = sa.create_engine(f"sqlite:///{tmp_path / 'declared.sqlite3'}")
+        tables.metadata.create_all(declared)
+        expected = checks(declared), indexes(declared)
+        declared.dispose()
+    else:
+        with fresh_database(request.getfixturevalue("postgres")) as other:
+            declared = sa.create_engine(other)
+            tables.metadata.create_all(declared)
+            expected = checks(declared), indexes(declared)
+            declared.dispose()
+
+    # when
+    found = checks(migrated), indexes(migrated)
+
+    # then
+    assert found == expected
+    assert sum(len(names) for names in found[0].values()) >= 9
+    migrated.dispose()
+
+
+def test_migrations_can_be_taken_back(url: str) -> None:
+    # given
+    Journal.open(url).close()
+    engine = sa.create_engine(url)
+    config = Config()
+    folder = Path(quell.journal.__file__).parent / "migrations"
+    config.set_main_option("script_location", str(folder))
+
+    # when
+    with engine.begin() as conn:
+        config.attributes["connection"] = conn
+        command.downgrade(config, "base")
+
+    # then
+    assert sa.inspect(engine).get_table_names() == ["alembic_version"]
+    engine.dispose()
+
+
+def test_the_program_knows_the_newest_migration() -> None:
+    folder = Path(quell.journal.__file__).parent / "migrations" / "versions"
+    newest = max(path.name for path in folder.glob("m*.py"))
+    assert newest.startswith(f"m{HEAD}_")
