@@ -1,0 +1,66 @@
+"""What keeps processes apart and on record: switches, leases, workers, the audit trail."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from quell.journal.columns import Body, Instant
+from quell.journal.tables.declare import key, may, metadata, need, table
+
+__all__ = ["audit", "commits", "leases", "notices", "switches", "workers"]
+
+switches = table(
+    "switches",
+    #: `armed`, `halted`, `accepted/SOURCE`
+    key("name"),
+    need("value", Body),
+    need("by"),
+    need("reason"),
+    need("at", Instant),
+)
+
+leases = table(
+    "leases",
+    #: a duty (`poll/SOURCE`, `sweep`) or an incident (`incident/ID`)
+    key("name"),
+    need("owner"),
+    need("fence", sa.BigInteger),
+    need("until", Instant),
+)
+
+notices = table(
+    "notices",
+    key("id"),
+    need("kind"),
+    need("body", Body),
+    need("at", Instant),
+    may("sent_at", Instant),
+)
+
+audit = table(
+    "audit",
+    #: one chain per tenant and worker
+    key("chain"),
+    key("seq", sa.BigInteger),
+    need("at", Instant),
+    need("actor"),
+    need("action"),
+    need("body", Body),
+    need("previous"),
+    need("digest"),
+)
+
+workers = sa.Table(
+    "workers",
+    metadata,
+    key("id"),
+    need("host"),
+    need("pid", sa.Integer),
+    need("version"),
+    need("started_at", Instant),
+    need("beat_at", Instant),
+    need("is_draining", sa.Boolean),
+)
+
+#: one row per group commit, so that a commit whose answer was lost can be looked up
+commits = sa.Table("commits", metadata, key("id"), need("at", Instant))
