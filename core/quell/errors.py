@@ -4,6 +4,7 @@
     ├── SettingsError            settings_invalid       a setting is missing, unknown or of the wrong type
     ├── PluginError              plugin_broken          a plugin cannot be loaded or broke its contract
     ├── PlaybookError            playbook_invalid       a playbook has mistakes; all are listed
+    ├── ExpressionError          expression_failed      an expression of a playbook cannot be answered
     ├── NotFoundError            not_found              something named does not exist here
     ├── StateError               state_refused          the thing named is not in a state that allows this
     ├── JournalError
@@ -34,6 +35,7 @@ __all__ = [
     "AnswerNotFound",
     "BadAnswer",
     "ConnectorError",
+    "ExpressionError",
     "FenceLost",
     "JournalError",
     "JournalUnavailable",
@@ -68,7 +70,7 @@ class QuellError(Exception):
         self.message = message
         self.remedy = remedy
         #: what the constructor was given, so that the error survives pickling
-        self.fields = fields
+        self.fields = fields or {"message": message, "remedy": remedy}
 
     def __reduce__(self) -> tuple[Any, tuple[type[QuellError], dict[str, Any]]]:
         return _rebuild, (type(self), self.fields)
@@ -122,6 +124,22 @@ class PlaybookError(QuellError):
             problems=list(problems),
         )
         self.problems = tuple(problems)
+
+
+class ExpressionError(QuellError):
+    """An expression has no answer for this incident; a person decides, it is never taken as false."""
+
+    code = "expression_failed"
+
+    def __init__(self, *, playbook: str, where: str, problem: str) -> None:
+        super().__init__(
+            f"Playbook {playbook}, {where}: {problem}",
+            remedy="Look at the run with `quell runs`, decide it by hand, then mend the expression; "
+            "ask has(thing.field) before using what may be absent.",
+            playbook=playbook,
+            where=where,
+            problem=problem,
+        )
 
 
 class NotFoundError(QuellError):

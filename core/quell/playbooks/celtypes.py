@@ -17,6 +17,7 @@ import msgspec
 __all__ = [
     "BOOL",
     "DYN",
+    "FAULTY",
     "FLOAT",
     "INT",
     "NULL",
@@ -60,6 +61,8 @@ SPAN = Plain("a duration")
 NULL = Plain("null")
 #: known only at run time
 DYN = Plain("anything")
+#: equal to `anything`, but not the same object: its mistake is told already
+FAULTY = Plain("anything")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from quell.playbooks.celtypes import (
-    DYN,
+    FAULTY,
     EnumGroup,
     EnumType,
     LiteralText,
@@ -52,7 +52,7 @@ class Rules:
 
     def mistake(self, offset: int, text: str) -> Type:
         self.mistakes.append(ExpressionMistake(offset, text))
-        return DYN
+        return FAULTY
 
     def any(self, node: Node) -> Type:
         """Give the type of any part, value or not; the whole checker knows how."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from quell.playbooks.celtypes import (
     BOOL,
     DYN,
+    FAULTY,
     FLOAT,
     INT,
     SPAN,
@@ -104,6 +105,10 @@ class SignRules(Rules):
         joined = self.comparable(node.left, left, right, node.right)
         if isinstance(joined, EnumType):
             self.order_of(node, joined)
+        elif isinstance(left, EnumType) or isinstance(right, EnumType):
+            # what is known at run time only would be compared by spelling
+            if joined is not None and left is not FAULTY and right is not FAULTY:
+                self.mistake(node.sign_start, f"`{node.sign}` needs constants on both sides")
         elif joined is not None and joined not in (INT, FLOAT, TIME, SPAN, DYN):
             text = f"`{node.sign}` compares numbers, times and ordered constants, not {joined}"
             self.mistake(node.sign_start, text)

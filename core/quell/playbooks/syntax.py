@@ -1,7 +1,8 @@
 """The structure of an expression: a bounded parser for the part of CEL that playbooks may use.
 
 The CEL library evaluates; this tree is for what its type check leaves out, and for the
-places of mistakes. Whatever this parser takes, the library compiles as well.
+places of mistakes. The library compiles every expression at load too, and what only it
+refuses is told as its complaint.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ from quell.domain.entity import (
 from quell.domain.ids import SourceId
 from quell_defender.evidence import read_evidence
 from quell_defender.observed import observe, read_alert, read_comments
+from quell_microsoft.lenient import items, mapping
 
 #: recorded payloads, beside the checkout or where the variable says
 SAMPLES = (
@@ -90,7 +91,8 @@ KINDS: list[tuple[str, dict[str, Any], Entity]] = [
     ),
     (
         "analyzedMessageEvidence",
-        {"networkMessageId": "n1", "internetMessageId": "<i@x>", "recipientEmailAddress": "kai@contoso.example",
+        {"networkMessageId": "n1", "internetMessageId": "<i@x>",
+         "recipientEmailAddress": "kai@contoso.example",
          "subject": "\ufeff", "p1Sender": {"emailAddress": "bounce@x"}, "p2Sender": {"emailAddress": "e@x"},
          "senderIp": "203.0.113.9", "receivedDateTime": "2026-01-01T00:00:00Z", "deliveryAction": "delivered",
          "deliveryLocation": "inbox", "threats": ["Phish"], "urls": ["https://x.example"]},
@@ -252,11 +254,10 @@ def test_an_incident_and_its_alerts_are_named_as_the_other_product_names_them() 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:
     if isinstance(value, dict):
-        yield value
-    for inner in (
-        value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    ):
-        yield from _objects(inner)
+        yield value  # pyright: ignore[reportUnknownVariableType] - JSON of any shape
+    inner: list[Any] = [*mapping(value).values(), *items(value)]
+    for one in inner:
+        yield from _objects(one)
 
 
 def _recorded(key: str) -> list[Any]:

@@ -60,8 +60,9 @@ def put(desk: SourceDesk, name: str, **fields: Any) -> str:
     incident = queue.new_incident({"displayName": name, **fields})
     incident_id = str(incident.body["id"])
     created = incident.body["createdDateTime"]
-    alert = {"id": f"da{incident_id}", "providerAlertId": incident_id, "title": name, "evidence": [DEVICE],
-             "incidentId": incident_id, "createdDateTime": created, "lastUpdateDateTime": created}  # fmt: skip
+    alert = {"id": f"da{incident_id}", "providerAlertId": incident_id, "title": name,
+             "evidence": [DEVICE], "incidentId": incident_id,
+             "createdDateTime": created, "lastUpdateDateTime": created}  # fmt: skip
     queue.add_alert(alert, incident_id)
     return incident_id
 
@@ -265,7 +266,7 @@ async def test_a_poison_incident_is_reported_and_all_others_are_read(
     desk: SourceDesk, place: int, *, has_name: bool
 ) -> None:
     # given
-    names = []
+    names: list[str] = []
     for number in range(7):
         desk.tenant.clock.advance(1)
         names.append(put(desk, str(number)))
@@ -294,7 +295,15 @@ async def test_an_incident_that_does_not_exist_is_not_found(source: DefenderInci
 
 
 async def test_an_id_cannot_climb_out_of_its_path(source: DefenderIncidents) -> None:
-    for hostile in ("..", "../alerts_v2", "7/comments", "7?$expand=alerts", "7#", "a b"):
+    for hostile in (
+        "..",
+        "../alerts_v2",
+        "7/comments",
+        "7/alerts",
+        "7?$expand=alerts",
+        "7#",
+        "a b",
+    ):
         with pytest.raises((AnswerNotFound, RequestRefused)):
             await source.fetch(hostile)
 
