@@ -15,7 +15,7 @@ from quell.cli.lazy import LazyGroup, Listed
 from quell.cli.outcome import ExitCode, exit_code_of, report_broken, report_error
 from quell.errors import QuellError
 
-__all__ = ["COMMANDS", "main", "program"]
+__all__ = ["COMMANDS", "main", "program", "run"]
 
 #: every command: the module that has it, the name there, and its line in `--help`
 COMMANDS = {
@@ -101,10 +101,11 @@ def program(context: click.Context, config_path: Path | None, debug: bool) -> No
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the program and end the process; every failure leaves as one line and an exit code."""
     invocation = Invocation(environ=dict(os.environ))
-    sys.exit(_run(invocation, arguments))
+    sys.exit(run(invocation, arguments))
 
 
-def _run(invocation: Invocation, arguments: Sequence[str] | None) -> int:
+def run(invocation: Invocation, arguments: Sequence[str] | None = None) -> int:
+    """Run the program and give its exit code."""
     try:
         result = program.main(
             args=list(arguments) if arguments is not None else None,

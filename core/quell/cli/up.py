@@ -38,8 +38,10 @@ def up(invocation: Invocation) -> None:
 
 
 async def _serve(runtime: Runtime) -> None:
+    from quell.http import serve_door
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await runtime.up(stop)
+    await runtime.up(stop, beside=[serve_door])

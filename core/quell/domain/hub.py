@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -340,5 +340,5 @@ def changed_fields(before: IncidentFields, after: IncidentFields) -> Mapping[str
 
 def _plain(value: Any) -> Any:
     if isinstance(value, frozenset):
-        return sorted(value)
+        return sorted(cast("frozenset[str]", value))
     return msgspec.to_builtins(value)

@@ -172,6 +172,8 @@ class IncidentSource(Protocol):
     writable: frozenset[str]
     #: most characters of one comment here
     comment_limit: int
+    #: seconds between two polls
+    poll_every: float
 
     def poll(self, cursor: str | None) -> AsyncIterator[PolledPage]:
         """Go through what changed since the cursor (None: everything in the look-back window)."""
@@ -242,6 +244,10 @@ class IncidentDesk(Protocol):
         """Tell whether the comment with that key is on record as written."""
         ...
 
+    async def outcome(self, incident_id: IncidentId, key: str) -> Outcome:
+        """Tell what has become of an earlier comment or update with that key, on all copies."""
+        ...
+
 
 # -- what plugins offer ------------------------------------------------------------------------
 
@@ -259,11 +265,25 @@ class SettingsSection(msgspec.Struct, frozen=True, kw_only=True):
 class ConnectorContext(Protocol):
     """What a plugin gets to build a connector with: settings, time, quota, other connectors."""
 
-    tenant_id: TenantId
-    #: which identity the connector is for: reader, sync, device, user, mail, …
-    identity: str
-    clock: Clock
-    quota: Quota
+    @property
+    def tenant_id(self) -> TenantId:
+        """Tell whose connector it is."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Tell which identity it is for: reader, sync, device, user, mail, …"""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """Give the clock to wait and to measure by."""
+        ...
+
+    @property
+    def quota(self) -> Quota:
+        """Give what to ask before each call."""
+        ...
 
     def settings(self, model: type[T]) -> T:
         """Give this tenant's values of a section that a plugin declared."""
@@ -294,8 +314,6 @@ class SourceSpec:
     #: `detects` is where incidents begin; `mirrors` is where copies are made
     part: Literal["detects", "mirrors"]
     build: Callable[[ConnectorContext], Sequence[IncidentSource]]
-    #: seconds between two polls
-    poll_every: float = 30.0
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -370,6 +388,8 @@ class TenantFact(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     target: str
     state: str
+    #: the target's own id in its product, as an alias of the canonical entity has it
+    alias: str = ""
     #: how often the tenant accepted a request for it
     accepted: int = 0
     #: whether it is as the story wants it
@@ -386,8 +406,6 @@ class TenantFacts(msgspec.Struct, frozen=True, kw_only=True):
     copies: int
     #: accepted effects by action name
     effects: dict[str, int]
-    #: effects that were accepted more than once for the same target, in words
-    repeated: tuple[str, ...]
     #: what must not be touched and was not; None where the story has nothing of the kind
     protected_untouched: bool | None
     lines: tuple[TenantFact, ...] = ()

@@ -123,7 +123,7 @@ class Orders:
             by=by,
             chain=self.shell.worker,
         )
-        return await self.shell.journal.commit(write)
+        return await self.shell.commit(write)
 
     async def _create(self, playbook_id: str, options: RunOptions) -> RunRef:
         run_id = RunId(self.shell.new_id())
@@ -135,7 +135,7 @@ class Orders:
             priority=1,
             options=options,
         )
-        await self.shell.journal.commit(journal_runs.create(self.shell.tenant_id, run))
+        await self.shell.commit(journal_runs.create(self.shell.tenant_id, run))
         return RunRef(self.shell.tenant_id, run_id)
 
     async def _find(self, kind: EntityKind, text: str) -> tuple[EntityId, Entity]:
@@ -153,7 +153,7 @@ class Orders:
             if entity is not None:
                 return found[0], entity
         entity = _named(kind, text)
-        return await self.shell.journal.commit(entities.observe(tenant_id, entity)), entity
+        return await self.shell.commit(entities.observe(tenant_id, entity)), entity
 
     def _action(self, name: str, system: str | None) -> Action:
         action = self.shell.choose(name, system)

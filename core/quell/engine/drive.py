@@ -61,29 +61,29 @@ class Drive:
                 return ended
             # something came in while we were about to wait
             reload = runs.reload(self.context.ref, self.context.row.fence)
-            self.context.take(await self.shell.journal.commit(reload))
+            self.context.take(await self.shell.commit(reload))
             self._waits.clear()
 
     async def _leave(self) -> RunState | None:
         """Let go of a run that cannot go on now; None when it can after all."""
         ref, fence = self.context.ref, self.context.row.fence
         if self._parked:
-            self.shell.notify(await self.shell.journal.commit(runs.park(ref, fence, self._parked)))
+            self.shell.notify(await self.shell.commit(runs.park(ref, fence, self._parked)))
             return RunState.PARKED
         is_open = any(not row.state.is_settled for row in self.context.effects.values())
         if self.context.is_cancelled and not is_open:
             return await self._cancel()
         if self.draining.is_set():
-            await self.shell.journal.commit(runs.release(ref, fence))
+            await self.shell.commit(runs.release(ref, fence))
             return RunState.QUEUED
         wake_at = min(self._waits.values(), default=None)
-        if await self.shell.journal.commit(runs.rest(ref, fence, wake_at)):
+        if await self.shell.commit(runs.rest(ref, fence, wake_at)):
             return RunState.WAITING
         return None
 
     async def _cancel(self) -> RunState:
         change = Advance(finish=RunState.CANCELLED)
-        await self.shell.journal.commit(
+        await self.shell.commit(
             progress.advance(
                 self.context.ref, self.context.row.fence, change, worker=self.shell.worker
             )
@@ -101,7 +101,7 @@ class Drive:
         if not expired:
             return
         write = progress.close_questions(self.context.ref, self.context.row.fence, expired)
-        for notice in await self.shell.journal.commit(write):
+        for notice in await self.shell.commit(write):
             self.shell.notify(notice)
         self.context.approvals = [
             _expired(one) if one in expired else one for one in self.context.approvals

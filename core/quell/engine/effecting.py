@@ -189,7 +189,7 @@ class EffectStep:
         def conclude(decisions: Sequence[Decision], now: datetime) -> Advance:
             return self._on_record(row, wanted, decisions)
 
-        intended = await self.shell.journal.commit(
+        intended = await self.shell.commit(
             intend(
                 self.context.ref,
                 self.context.row.fence,

@@ -111,7 +111,7 @@ class Engine:
     async def drive(self, ref: RunRef) -> RunState:
         """Claim a run and take it as far as it goes; harmless when it is another's or not due."""
         journal = self._shell.journal
-        claim = await journal.commit(runs.claim(ref, self._shell.worker, self._shell.lease))
+        claim = await self._shell.commit(runs.claim(ref, self._shell.worker, self._shell.lease))
         if claim is None:
             return (await journal.ask(runs.get(ref))).state
         self._heartbeat.add(ref.run_id)
@@ -130,7 +130,7 @@ class Engine:
         except (PlaybookError, NotFoundError) as error:
             reason = f"its playbook cannot be run any more: {error}"
             ref, fence = claim.run.ref, claim.run.fence
-            notice = await self._shell.journal.commit(runs.park(ref, fence, reason[:500]))
+            notice = await self._shell.commit(runs.park(ref, fence, reason[:500]))
             self._shell.notify(notice)
             return RunState.PARKED
         context = RunContext.of(claim, program, await self._view(claim))

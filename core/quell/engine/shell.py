@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import msgspec
 
@@ -16,13 +17,15 @@ from quell.engine.calls import Calls
 from quell.engine.context import RunContext
 from quell.engine.plan import consequences, is_over, outcome
 from quell.engine.policy import GuardPolicy
-from quell.journal import Journal, progress
+from quell.journal import Journal, Write, progress
 from quell.journal.effects import EffectChange
 from quell.journal.progress import Advance, Attempt
 from quell.journal.run_events import RunEvent
 from quell.journal.steps import StepRow
 
-__all__ = ["SHORT", "Shell"]
+__all__ = ["SHORT", "Shell", "settled_row"]
+
+T = TypeVar("T")
 
 #: pauses up to this long are slept through; longer ones become timers and hold nothing
 SHORT = timedelta(seconds=5)
@@ -45,6 +48,10 @@ class Shell:
     def now(self) -> datetime:
         """Tell the time."""
         return self.clock.now()
+
+    async def commit(self, write: Write[T]) -> T:
+        """Commit a write; one that was handed over is finished, even if nobody waits for it."""
+        return await self.journal.commit(write)
 
     def choose(self, name: str, system: str | None) -> Action | None:
         """Find the one implementation of an action that policy or playbook chose."""
@@ -87,7 +94,7 @@ class Shell:
             settled=len(context.known) if is_end else 0,
         )
         fence = context.row.fence
-        signals = await self.journal.commit(
+        signals = await self.commit(
             progress.advance(context.ref, fence, change, worker=self.worker)
         )
         context.is_cancelled = context.is_cancelled or signals.cancel_requested

@@ -44,7 +44,7 @@ class Tending:
             verify_at=self.shell.now() + again if first_look and verified and again else None,
         )
         notice = _page(row, reason) if verified is False else None
-        if await self.shell.journal.commit(effects.verify(row, change, notice)):
+        if await self.shell.commit(effects.verify(row, change, notice)):
             logger.info("Effect verified", event_name="effect_verified", verified=verified)
             if notice is not None:
                 self.shell.notify(notice)

@@ -85,7 +85,7 @@ class Trigger:
                 case No() as no:
                     _log(stored, revision, no)
         write = starts.begin(tenant_id, view.id, revision.revision, begin, held)
-        return await self.shell.journal.commit(write)
+        return await self.shell.commit(write)
 
     async def release(self, playbook_id: str, incident_id: IncidentId, *, by: str) -> RunId | None:
         """Let a held start go, as a person decided. None when it was begun meanwhile.
@@ -115,7 +115,7 @@ class Trigger:
         )
         start = Start(run=run, claims=claims or (), needs_claims=claims is not None)
         write = starts.release(tenant_id, start, by=by, chain=self.shell.worker)
-        return await self.shell.journal.commit(write)
+        return await self.shell.commit(write)
 
     async def explain(
         self, revision: RevisionView, view: IncidentView

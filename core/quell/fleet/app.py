@@ -10,8 +10,10 @@ from typing import Any
 
 from celery import Celery, Task
 from celery.bootsteps import StartStopStep
+from celery.signals import setup_logging
+from celery.worker import state
 
-from quell.fleet.process import FleetProcess, read_broker_url
+from quell.fleet.process import FleetProcess, log_as_configured, read_broker_url
 
 __all__ = ["app"]
 
@@ -25,10 +27,18 @@ CONCURRENCY = 64
 class Fleet(Celery):
     """Celery with what quell needs set in the application itself, whatever the command line says."""
 
-    def subclass_with_self(self, Class: Any, **options: Any) -> Any:  # Celery's own name
+    def subclass_with_self(self, Class: Any, *args: Any, **options: Any) -> Any:  # Celery's own name
         """Make workers without chatter between them: the journal knows who is there."""
-        made = super().subclass_with_self(Class, **options)
-        return partial(made, **QUIET) if Class == WORKER else made
+        made = super().subclass_with_self(Class, *args, **options)
+        return _quiet(made) if Class == WORKER else made
+
+
+def _quiet(worker: Any) -> Any:
+    def make(*args: Any, **options: Any) -> Any:
+        # above what the command line gives: its own options are always there, as False
+        return worker(*args, **(options | QUIET))
+
+    return make
 
 
 class RuntimeStep(StartStopStep):
@@ -37,10 +47,15 @@ class RuntimeStep(StartStopStep):
     requires = ("celery.worker.components:Pool",)
 
     def start(self, parent: Any) -> None:
-        FleetProcess.current().start(send=_send)
+        """Open everything; what it raises ends the worker."""
+        FleetProcess.current().start(send=_send, on_failure=_leave)
 
     def stop(self, parent: Any) -> None:
+        """Drain and close everything."""
         FleetProcess.current().stop()
+
+    #: a stop in a hurry is the same: what cannot be drained in time is found by the sweep
+    terminate = stop
 
 
 def _make_app() -> Fleet:
@@ -48,6 +63,7 @@ def _make_app() -> Fleet:
     fleet.conf.update(
         task_serializer="json",
         accept_content=["json"],
+        task_default_queue="wake-ups",
         task_ignore_result=True,
         task_acks_late=False,  # leases protect runs, acks do not
         worker_pool="threads",
@@ -56,7 +72,11 @@ def _make_app() -> Fleet:
         worker_soft_shutdown_timeout=10,
         worker_send_task_events=False,
         worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        # a lost connection is met by waiting for the broker, however long it is away
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_transport_options={
             "global_keyprefix": "quell:",
             "visibility_timeout": 300,
@@ -70,6 +90,8 @@ def _make_app() -> Fleet:
     return fleet
 
 
+# with a receiver, Celery leaves logging alone: its lines go through quell's redaction, too
+setup_logging.connect(log_as_configured, weak=False)
 app = _make_app()
 
 
@@ -81,3 +103,9 @@ def look_at(self: Task[Any, Any], tenant_id: str, run_id: str) -> None:
 
 def _send(tenant_id: str, run_id: str) -> None:
     look_at.apply_async(args=(tenant_id, run_id), retry=False, ignore_result=True)
+
+
+def _leave() -> None:
+    """End the worker: without its runtime it would take wake-ups and do nothing about them."""
+    # every turn of the consumer looks at it; the stubs know only its first value
+    setattr(state, "should_stop", 1)  # noqa: B010

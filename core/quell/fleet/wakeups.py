@@ -18,45 +18,57 @@ WAITING = 10_000
 
 
 class WakeUps:
-    """Hands wake-ups to the broker. `offer` never blocks, whatever the broker does."""
+    """Hands wake-ups to the broker. `offer` never blocks, whatever the broker does.
 
-    def __init__(self, send: Send) -> None:
+    What the broker does not take is offered to `instead`: this very process, which then does
+    the work itself. So playbooks go on without a broker, only less evenly spread.
+    """
+
+    def __init__(self, send: Send, instead: Send | None = None, *, limit: int = WAITING) -> None:
         self._send = send
-        self._queue: queue.Queue[tuple[str, str] | None] = queue.Queue(WAITING)
+        self._instead = instead
+        self._queue: queue.Queue[tuple[str, str] | None] = queue.Queue(limit)
         self._thread = threading.Thread(target=self._run, name="quell-wake-ups", daemon=True)
         self._is_failing = False
+        self._is_stopping = threading.Event()
 
     def start(self) -> None:
         """Begin to send."""
         self._thread.start()
 
-    def offer(self, tenant_id: str, run_id: str) -> None:
-        """Queue a wake-up, or drop it when too many wait."""
+    def offer(self, tenant_id: str, run_id: str) -> bool:
+        """Queue a wake-up. False when too many wait and it was dropped."""
         try:
             self._queue.put_nowait((tenant_id, run_id))
         except queue.Full:
             logger.debug("A wake-up was dropped", event_name="wake_up_dropped")
+            return False
+        return True
 
     def stop(self) -> None:
         """Stop sending; what still waits is found by the sweep."""
+        self._is_stopping.set()
         try:
             self._queue.put_nowait(None)
         except queue.Full:
-            return
+            return  # the thread sees the mark after the wake-up in hand
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
+        while (item := self._queue.get()) is not None and not self._is_stopping.is_set():
             try:
                 self._send(*item)
-                self._is_failing = False
             except Exception:  # noqa: BLE001 # the broker's own errors have no common root
                 self._complain()
+                if self._instead is not None:
+                    self._instead(*item)
+            else:
+                self._is_failing = False
 
     def _complain(self) -> None:
         if not self._is_failing:
             self._is_failing = True
             logger.warning(
-                "The broker takes no wake-ups; runs are found by the sweep meanwhile",
+                "The broker takes no wake-ups; this worker drives its runs itself meanwhile",
                 event_name="broker_away",
             )

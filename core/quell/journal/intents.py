@@ -6,110 +6,31 @@ transaction about what stands there, and its word is what is written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from quell.domain.approval import Ask
 from quell.domain.decision import Allowed, AskFirst, Decision, Denied, Reason
-from quell.domain.entity import Alias
-from quell.domain.hold import Hold, HoldOwner
-from quell.domain.ids import ApprovalId, StepKey, TenantId, WorkerId
-from quell.domain.outcome import Observation
+from quell.domain.hold import HoldOwner
+from quell.domain.ids import TenantId, WorkerId
 from quell.domain.ports import Notice
 from quell.domain.run import EffectState
-from quell.journal import approvals, effects, holds, switches
+from quell.journal import approvals, effects, holds
 from quell.journal.approvals import Approval, AskedTarget, QuestionBody
 from quell.journal.columns import EPOCH
-from quell.journal.effects import DroppedHolds, EffectRow
+from quell.journal.effects import EffectRow
 from quell.journal.progress import Advance, Signals, apply_advance
 from quell.journal.run_rows import RunRef, RunRow, check_fence, is_run, lock
-from quell.journal.tables import acted, counters, entity_aliases, incidents, runs, targets
+from quell.journal.standing import Standing, StepTerms, TargetStanding, Wanted, read_standing
+from quell.journal.tables import acted, counters, runs, targets
 from quell.journal.tables import effects as effects_table
 from quell.journal.upsert import insert_missing
 from quell.journal.writer import Transaction, Write
 
 __all__ = ["Conclude", "Intended", "Standing", "StepTerms", "TargetStanding", "Wanted", "intend"]
-
-#: how far back the cap per hour looks
-WINDOW = timedelta(hours=1)
-
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """One effect that a step wants on one target."""
-
-    key: str
-    vendor_key: str
-    target_id: str
-    target_kind: str
-    #: a name for people; attacker-controlled
-    name: str
-    #: enough to look the target up again
-    target: dict[str, Any]
-    before: Observation | None = None
-    #: the state is there already: a hold is added and nothing is sent
-    is_already: bool = False
-    #: what that does to holds
-    adds: tuple[Hold, ...] = ()
-    drops: tuple[DroppedHolds, ...] = ()
-
-
-class StepTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """What all effects of one step share."""
-
-    step_key: StepKey
-    action: str
-    system: str
-    kind: str
-    is_guarded: bool
-    params: dict[str, Any]
-    params_digest: str
-    #: the lasting state that the action makes or ends
-    state: str | None
-    #: actions that make or end the same state
-    rivals: tuple[str, ...]
-    by: str
-    policy: str
-    #: how a question is put, if one is needed
-    ask: Ask
-    #: id of the question that may come of it
-    approval_id: ApprovalId
-
-
-class TargetStanding(msgspec.Struct, frozen=True, kw_only=True):
-    """What the journal knows about one target, under its lock."""
-
-    holds: tuple[Hold, ...] = ()
-    #: every name that is on record for it
-    aliases: tuple[Alias, ...] = ()
-    #: keys of others' effects on the same state: on their way, at the vendor, unclear
-    sending_rivals: tuple[str, ...] = ()
-    pending_rivals: tuple[str, ...] = ()
-    unclear_rivals: tuple[str, ...] = ()
-    #: a newer effect on the same state that was decided after this one
-    overtaken_by: str | None = None
-    #: another run of this playbook that acted on it for this incident
-    acted_by: str | None = None
-
-
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """What the guard is told: how everything stands in the transaction that it decides in."""
-
-    now: datetime
-    run: RunRow
-    is_armed: bool
-    is_halted: bool
-    #: the run's incident was merged into this one
-    merged_into: str | None = None
-    #: effects of this kind: sent in the last hour, sent by this run, open now
-    in_hour: int = 0
-    in_run: int = 0
-    in_flight: int = 0
-    targets: Mapping[str, TargetStanding] = msgspec.field(default_factory=dict[str, TargetStanding])
-
 
 #: gives one decision for each wanted effect, in order
 Decide = Callable[[Standing], Sequence[Decision]]
@@ -156,7 +77,7 @@ def intend(
         row = lock(tx, ref)
         seqs = _lock(tx, ref.tenant_id, terms, wanted)
         known = {one.key: one for one in effects.of_run(tx, ref.tenant_id, ref.run_id)}
-        standing = _standing(tx, row, terms, wanted, known)
+        standing = read_standing(tx, row, terms, wanted, known)
         decisions = tuple(decide(standing))
         for one, decision in zip(wanted, decisions, strict=True):
             _write(tx, row, terms, one, decision, known.get(one.key), seqs)
@@ -206,141 +127,6 @@ def _lock(
         .order_by(targets.c.target_id)
     )
     return {row.target_id: row.seq for row in rows}
-
-
-def _standing(
-    tx: Transaction,
-    row: RunRow,
-    terms: StepTerms,
-    wanted: Sequence[Wanted],
-    known: Mapping[str, EffectRow],
-) -> Standing:
-    ids = [one.target_id for one in wanted]
-    by_target = _others(tx, row.tenant_id, terms, wanted)
-    names = _aliases(tx, row.tenant_id, ids)
-    held = holds.of_entities(tx, row.tenant_id, ids, terms.state) if terms.state else {}
-    earlier = _acted_by(tx, row, ids) if terms.is_guarded else {}
-    counts = _counts(tx, row, terms, wanted) if terms.is_guarded else {}
-    standings = {
-        one.target_id: _target_standing(
-            one, known.get(one.key), by_target.get(one.target_id, []), held, earlier, names
-        )
-        for one in wanted
-    }
-    return Standing(
-        now=tx.now,
-        run=row,
-        is_armed=switches.is_on(tx, row.tenant_id, switches.ARMED),
-        is_halted=switches.is_on(tx, row.tenant_id, switches.HALTED),
-        merged_into=_merged_into(tx, row),
-        targets=standings,
-        **counts,
-    )
-
-
-def _target_standing(
-    one: Wanted,
-    own: EffectRow | None,
-    others: Sequence[EffectRow],
-    held: Mapping[str, list[Hold]],
-    earlier: Mapping[str, str],
-    names: Mapping[str, list[Alias]],
-) -> TargetStanding:
-    def keys(state: EffectState) -> tuple[str, ...]:
-        return tuple(other.key for other in others if other.state is state)
-
-    newer = [
-        other.key
-        for other in others
-        if own is not None and other.seq > own.seq and other.state is not EffectState.DENIED
-    ]
-    return TargetStanding(
-        holds=tuple(held.get(one.target_id, ())),
-        aliases=tuple(names.get(one.target_id, ())),
-        sending_rivals=keys(EffectState.INTENDED),
-        pending_rivals=keys(EffectState.PENDING),
-        unclear_rivals=keys(EffectState.UNKNOWN),
-        overtaken_by=newer[-1] if newer else None,
-        acted_by=earlier.get(one.target_id),
-    )
-
-
-def _others(
-    tx: Transaction, tenant_id: TenantId, terms: StepTerms, wanted: Sequence[Wanted]
-) -> dict[str, list[EffectRow]]:
-    """List effects of others on the same state of the same targets that still matter."""
-    if terms.state is None:
-        return {}
-    live = [EffectState.INTENDED, EffectState.PENDING, EffectState.UNKNOWN, EffectState.DONE]
-    statement = (
-        sa.select(effects_table)
-        .where(
-            effects_table.c.tenant_id == tenant_id,
-            effects_table.c.target_id.in_([one.target_id for one in wanted]),
-            effects_table.c.action.in_(list(terms.rivals)),
-            effects_table.c.state.in_([state.value for state in live]),
-            effects_table.c.effect_key.not_in([one.key for one in wanted]),
-        )
-        .order_by(effects_table.c.seq)
-    )
-    found: dict[str, list[EffectRow]] = {}
-    for row in tx.execute(statement):
-        found.setdefault(row.target_id, []).append(effects.row_of(row))
-    return found
-
-
-def _aliases(tx: Transaction, tenant_id: TenantId, ids: Sequence[str]) -> dict[str, list[Alias]]:
-    statement = sa.select(entity_aliases).where(
-        entity_aliases.c.tenant_id == tenant_id, entity_aliases.c.entity_id.in_(list(ids))
-    )
-    found: dict[str, list[Alias]] = {}
-    for row in tx.execute(statement):
-        alias = Alias(kind=row.scheme, value=row.value, is_strong=row.is_strong)
-        found.setdefault(row.entity_id, []).append(alias)
-    return found
-
-
-def _acted_by(tx: Transaction, row: RunRow, ids: Sequence[str]) -> dict[str, str]:
-    statement = sa.select(acted.c.target_id, acted.c.run_id).where(
-        acted.c.tenant_id == row.tenant_id,
-        acted.c.playbook_id == row.playbook_id,
-        acted.c.incident_id == (row.incident_id or ""),
-        acted.c.target_id.in_(list(ids)),
-        acted.c.run_id != row.id,
-    )
-    return {found.target_id: found.run_id for found in tx.execute(statement)}
-
-
-def _counts(
-    tx: Transaction, row: RunRow, terms: StepTerms, wanted: Sequence[Wanted]
-) -> dict[str, int]:
-    open_states = [EffectState.INTENDED.value, EffectState.PENDING.value]
-    unsent = [EffectState.DENIED.value, EffectState.ALREADY.value]
-    counted = sa.and_(
-        effects_table.c.tenant_id == row.tenant_id,
-        effects_table.c.kind == terms.kind,
-        effects_table.c.effect_key.not_in([one.key for one in wanted]),
-    )
-
-    def count(*where: sa.ColumnElement[bool]) -> int:
-        statement = sa.select(sa.func.count()).select_from(effects_table).where(counted, *where)
-        return int(tx.execute(statement).scalar_one())
-
-    was_sent = effects_table.c.state.not_in(unsent)
-    return {
-        "in_hour": count(was_sent, effects_table.c.decided_at > tx.now - WINDOW),
-        "in_run": count(was_sent, effects_table.c.run_id == row.id),
-        "in_flight": count(effects_table.c.state.in_(open_states)),
-    }
-
-
-def _merged_into(tx: Transaction, row: RunRow) -> str | None:
-    if row.incident_id is None:
-        return None
-    statement = sa.select(incidents.c.merged_into).where(
-        incidents.c.tenant_id == row.tenant_id, incidents.c.id == row.incident_id
-    )
-    return tx.execute(statement).scalar_one_or_none()
 
 
 def _write(

@@ -238,11 +238,12 @@ def is_run(ref: RunRef) -> sa.ColumnElement[bool]:
 
 def row_of(row: sa.Row[Any]) -> RunRow:
     """Read a row into a value."""
-    values = dict(row._mapping)
+    values: dict[str, Any] = dict(row._mapping)
     values.pop("swept_at")
     scope, options = values.pop("scope"), values.pop("options")
+    values["state"] = RunState(values["state"])
     return RunRow(
-        **{**values, "state": RunState(values["state"])},
+        **values,
         scope=tuple(scope) if scope is not None else None,
         options=msgspec.convert(options, RunOptions),
     )

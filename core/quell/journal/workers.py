@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 import sqlalchemy as sa
 
 from quell.domain.ids import WorkerId
-from quell.journal.tables import workers
+from quell.domain.run import RunState
+from quell.journal.tables import leases, runs, workers
 from quell.journal.upsert import insert_or_update
 from quell.journal.writer import Question, Transaction, Write
 
-__all__ = ["WorkerRow", "beat", "leave", "listed", "register"]
+__all__ = ["WorkerRow", "beat", "bury", "leave", "listed", "register"]
 
 
 class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,11 +62,31 @@ def leave(worker: WorkerId) -> Write[bool]:
     return Write(lambda tx: tx.changed(statement), locks=("worker", worker))
 
 
+def bury(worker: WorkerId) -> Write[bool]:
+    """Strike a worker off that is known to be dead, and let everything it held run out now.
+
+    For a journal that one host has to itself: whoever calls this has seen that the process is
+    gone. Should it live after all, the fences stop it at its next write. What it may have sent
+    is looked at before anything is sent again, as after any takeover.
+    """
+
+    def apply(tx: Transaction) -> bool:
+        past = tx.now - timedelta(seconds=1)
+        mine = sa.and_(runs.c.owner == worker, runs.c.state == RunState.RUNNING.value)
+        # found by the next sweep even if an earlier one found it just now
+        tx.execute(sa.update(runs).where(mine).values(lease_until=past, swept_at=None))
+        held = sa.and_(leases.c.owner == worker, leases.c.until > past)
+        tx.execute(sa.update(leases).where(held).values(until=past))
+        return tx.changed(sa.delete(workers).where(workers.c.id == worker))
+
+    return Write(apply, locks=("worker", worker))
+
+
 def listed() -> Question[list[WorkerRow]]:
     """List the workers that are on record."""
 
     def ask(tx: Transaction) -> list[WorkerRow]:
-        rows = tx.execute(sa.select(workers).order_by(workers.c.id))
-        return [WorkerRow(**row._mapping) for row in rows]
+        rows = tx.execute(sa.select(workers).order_by(workers.c.id)).mappings()
+        return [WorkerRow(**row) for row in rows]
 
     return ask

@@ -109,6 +109,8 @@ class Writer:
     def submit(self, write: Write[T]) -> Future[T]:
         """Queue a write; the future ends after its commit."""
         future: Future[T] = Future()
+        # a queued write happens, whoever stops waiting for it: a cancelled future would end the thread
+        future.set_running_or_notify_cancel()
         self._start()
         self._queue.put(Waiting(write, future))
         return future

@@ -40,10 +40,10 @@ class Bucket:
 
 
 def limits_for(rate: Rate, *, scale: float = 1.0, share: float = 1.0) -> Limits:
-    """Turn a documented rate into limits; `scale` is how much more the vendor really allows."""
-    calls = rate.calls * scale * share
+    """Turn a documented rate into limits; `scale` is how much faster the vendor really allows."""
+    calls = rate.calls * share
     burst = max(1.0, calls * BURST)
-    sustained = max(calls - burst, calls * BURST) / rate.seconds
+    sustained = max(calls - burst, calls * BURST) * scale / rate.seconds
     interval = 1.0 / sustained
     return Limits(interval, interval * (burst - 1.0))
 

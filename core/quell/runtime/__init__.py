@@ -1,6 +1,6 @@
 """The runtime: settings, plugins, journal, tenants and duties put together for one process."""
 
-from quell.runtime.process import Runtime, open_runtime
+from quell.runtime.process import Beside, Runtime, log_to_stderr, open_runtime
 from quell.runtime.tenant import PassReport, TenantRuntime
 
-__all__ = ["PassReport", "Runtime", "TenantRuntime", "open_runtime"]
+__all__ = ["Beside", "PassReport", "Runtime", "TenantRuntime", "log_to_stderr", "open_runtime"]

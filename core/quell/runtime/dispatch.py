@@ -42,6 +42,14 @@ class Dispatcher:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._take, ref)
 
+    async def drive(self, ref: RunRef) -> None:
+        """Look at a run now and wait for it; on the event loop. Ends at once when stopped."""
+        if self._loop is None:
+            return  # the sweep finds it
+        self._take(ref)
+        if ref in self._driving:
+            await asyncio.wait([self._driving[ref]])
+
     async def quiet(self) -> None:
         """Wait until nothing is being driven."""
         while self._driving:
@@ -54,6 +62,8 @@ class Dispatcher:
         await self.quiet()
 
     def _take(self, ref: RunRef) -> None:
+        if self._loop is None:
+            return  # it was offered before the stop, and came after it
         if ref in self._driving:
             # it may have passed the point that this wake-up is about: look once more
             self._again.add(ref)

@@ -19,7 +19,7 @@ from quell.errors import QuellError
 from quell.journal import Journal
 from quell.journal.holding import holding
 
-__all__ = ["LEASE", "Duty"]
+__all__ = ["LEASE", "Duty", "describe_failure"]
 
 logger = structlog.get_logger(__name__)
 
@@ -27,6 +27,7 @@ logger = structlog.get_logger(__name__)
 LEASE = timedelta(seconds=20)
 #: how long to wait after a failure, doubled each time up to the limit
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+BROKEN = "It is tried again; report what the log shows, and see `quell plugins` for whose it is."
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,7 +66,7 @@ class Duty:
         return self.every
 
     def _failed(self, error: Exception) -> float:
-        self.problem = str(error) if isinstance(error, QuellError) else type(error).__name__
+        self.problem = describe_failure(error)
         logger.warning(
             "Duty %s failed: %s", self.name, self.problem, event_name="duty_failed", duty=self.name
         )
@@ -77,3 +78,10 @@ class Duty:
         _, pending = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for wait in pending:
             wait.cancel()
+
+
+def describe_failure(error: Exception) -> str:
+    """Say in one line what went wrong and what to do; a bug's own text may hold incident data."""
+    if isinstance(error, QuellError):
+        return f"{error}. {error.remedy}"
+    return f"it broke ({type(error).__name__}). {BROKEN}"

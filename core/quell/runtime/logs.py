@@ -94,7 +94,7 @@ def configure_logging(settings: LoggingSettings, secrets: Iterable[str] = ()) ->
         if settings.format == "json"
         else structlog.processors.format_exc_info,
     ]
-    rendering = [_rendering(settings), redaction]
+    rendering: list[Any] = [_rendering(settings), redaction]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -7,7 +7,7 @@ import contextlib
 import os
 import socket
 import uuid
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,9 +17,11 @@ import structlog
 from quell.domain.ids import WorkerId
 from quell.domain.ports import CheckResult, WebhookEvent
 from quell.engine import RunRef
+from quell.errors import JournalError
 from quell.journal import Journal, workers
 from quell.plugins import Lock, Registry, load_plugins
 from quell.runtime.assemble import assemble
+from quell.runtime.burial import bury_the_dead
 from quell.runtime.clock import SystemClock
 from quell.runtime.dispatch import Dispatcher
 from quell.runtime.logs import configure_logging, secrets_in
@@ -27,7 +29,7 @@ from quell.runtime.tenant import TenantRuntime
 from quell.settings import LoggingSettings, Settings, find_config, load_settings, lock_path
 from quell.sync import BUILTIN_ACTIONS
 
-__all__ = ["Runtime", "open_runtime"]
+__all__ = ["Beside", "Runtime", "log_to_stderr", "open_runtime"]
 
 T = TypeVar("T")
 logger = structlog.get_logger(__name__)
@@ -36,6 +38,8 @@ logger = structlog.get_logger(__name__)
 BEAT_EVERY = 5.0
 
 Wake = Callable[[RunRef], None]
+#: something that is served beside the duties until the sign to stop
+Beside = Callable[["Runtime", asyncio.Event], Coroutine[Any, Any, None]]
 
 
 class Runtime:
@@ -69,20 +73,23 @@ class Runtime:
         if tenant is not None:
             await tenant.engine.drive(ref)
 
-    async def up(self, stop: asyncio.Event) -> None:
-        """Do every duty that nobody else does, and drive runs, until told to stop."""
+    async def up(self, stop: asyncio.Event, *, beside: Sequence[Beside] = ()) -> None:
+        """Do every duty that nobody else does, and drive runs, until told to stop.
+
+        What is to run `beside` the duties, e.g. the web door, gets this runtime and the same
+        sign to stop.
+        """
+        await self._register()
         self.dispatcher.start()
-        await self.journal.commit(
-            workers.register(
-                self.worker_id, host=socket.gethostname(), pid=os.getpid(), version=version("quell")
-            )
-        )
         logger.info("Worker %s is up", self.worker_id, event_name="worker_up")
         async with asyncio.TaskGroup() as group:
             group.create_task(self._beat(stop))
+            group.create_task(self._drain(stop))
             for tenant in self.tenants.values():
                 for duty in tenant.duties(self.wake):
                     group.create_task(duty.keep(self.journal, self.worker_id, stop))
+            for serve in beside:
+                group.create_task(serve(self, stop))
         await self.dispatcher.stop()
         await self.journal.commit(workers.leave(self.worker_id))
         logger.info("Worker %s has stopped", self.worker_id, event_name="worker_stopped")
@@ -110,21 +117,42 @@ class Runtime:
         with contextlib.suppress(RuntimeError):  # the loop may have been stopped from outside
             self._runner.run(self._close_connectors())
         self._runner.close()
+        for tenant in self.tenants.values():
+            tenant.engine.close()
         self.journal.close()
 
     async def _close_connectors(self) -> None:
         for tenant in self.tenants.values():
             await tenant.connectors.close()
 
+    async def _register(self) -> None:
+        host = socket.gethostname()
+        if not self.journal.is_shared:
+            # whoever else works on this journal does so on this host, where it can be looked for
+            await bury_the_dead(self.journal, self.worker_id, host)
+        here = workers.register(
+            self.worker_id, host=host, pid=os.getpid(), version=version("quell")
+        )
+        await self.journal.commit(here)
+
     async def _beat(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            await self.journal.commit(workers.beat(self.worker_id))
+            try:
+                await self.journal.commit(workers.beat(self.worker_id))
+            except JournalError as error:
+                # a database that restarts ends no worker: duties and leases wait for it, too
+                logger.warning("No sign of life written: %s", error, event_name="beat_failed")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), BEAT_EVERY)
 
+    async def _drain(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        for tenant in self.tenants.values():
+            tenant.engine.drain()
+
 
 @contextlib.contextmanager
-def open_runtime(config: Path | None = None, *, create: bool = True) -> Iterator[Runtime]:
+def open_runtime(config: Path | None = None, *, create: bool = True) -> Generator[Runtime]:
     """Open what the configuration says: plugins, settings, journal, tenants.
 
     Raises SettingsError, JournalUnavailable, JournalVersionError. A broken plugin is
@@ -136,7 +164,7 @@ def open_runtime(config: Path | None = None, *, create: bool = True) -> Iterator
     settings = load_settings(
         path, os.environ, registry.sections, is_lenient=registry.has_quarantined
     )
-    configure_logging(settings.logging, secrets_in(settings))
+    log_to_stderr(settings)
     journal = Journal.open(settings.journal_url, create=create)
     try:
         runtime = Runtime(settings, registry, journal)
@@ -147,6 +175,11 @@ def open_runtime(config: Path | None = None, *, create: bool = True) -> Iterator
         yield runtime
     finally:
         runtime.close()
+
+
+def log_to_stderr(settings: Settings) -> None:
+    """Log the way the settings say, with every secret in them cut out."""
+    configure_logging(settings.logging, secrets_in(settings))
 
 
 async def _checked(

@@ -14,7 +14,7 @@ from quell.engine import Engine
 from quell.errors import QuellError
 from quell.journal import Journal, incidents, notices, runs, webhooks
 from quell.runtime.connectors import Connectors
-from quell.runtime.duty import Duty
+from quell.runtime.duty import Duty, describe_failure
 from quell.sync import Part, Sync
 
 __all__ = ["PassReport", "TenantRuntime"]
@@ -34,7 +34,7 @@ class PassReport(msgspec.Struct, frozen=True, kw_only=True):
     changed: int = 0
     written: int = 0
     started: int = 0
-    #: sources that could not be polled, with the reason
+    #: sources that could not be polled or written to: the reason, and what to do
     problems: tuple[str, ...] = ()
 
 
@@ -104,19 +104,23 @@ class TenantRuntime:
         for source, _ in self.sources:
             try:
                 report = await self.sync.poll(source.source_id)
-            except QuellError as error:
-                problems.append(f"{source.source_id}: {error}")
+            except (
+                Exception
+            ) as error:  # the edge of a worker's work: one source's bug stops no other
+                if not isinstance(error, QuellError):
+                    logger.exception("Source %s broke", source.source_id, event_name="source_broke")
+                problems.append(f"{source.source_id}: {describe_failure(error)}")
                 continue
             polled += report.incidents
             changed += report.revisions
         started = await self._match_all()
-        written = await self._write()
+        written = await self.sync.apply_writes()
         return PassReport(
             polled=polled,
             changed=changed,
-            written=written,
+            written=written.applied,
             started=started,
-            problems=tuple(problems),
+            problems=(*problems, *written.problems),
         )
 
     async def receive(self, event: WebhookEvent) -> bool:

@@ -10,6 +10,7 @@ from quell.settings.load import build_settings, load_settings
 from quell.settings.model import (
     CapSettings,
     GuardSettings,
+    HttpSettings,
     LoggingSettings,
     Settings,
     SyncSettings,
@@ -19,6 +20,7 @@ from quell.settings.model import (
 __all__ = [
     "CapSettings",
     "GuardSettings",
+    "HttpSettings",
     "Layer",
     "LoggingSettings",
     "SettingRow",

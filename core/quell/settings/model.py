@@ -15,6 +15,7 @@ __all__ = [
     "CapSettings",
     "CoreSettings",
     "GuardSettings",
+    "HttpSettings",
     "LoggingSettings",
     "Settings",
     "SyncSettings",
@@ -82,6 +83,15 @@ class LoggingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     format: Literal["text", "json"] = "text"
 
 
+class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The small web door: health, readiness and webhooks."""
+
+    #: address that it listens on; put a proxy with TLS before it to let others in
+    bind: str = "127.0.0.1"
+    #: port that it listens on; 0 for no web door
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+
+
 class CoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The settings outside of any section."""
 
@@ -94,6 +104,7 @@ class CoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     guard: GuardSettings = GuardSettings()
     sync: SyncSettings = SyncSettings()
     logging: LoggingSettings = LoggingSettings()
+    http: HttpSettings = HttpSettings()
 
 
 class TenantTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -28,7 +28,8 @@ class Screen:
 
     def say(self, sentence: str) -> None:
         """Show one thing that happens, with its time."""
-        self._console.print(f"{self.seconds:6.1f} s  {clean(sentence)}", markup=False)
+        line = f"{self.seconds:6.1f} s  {clean(sentence)}"
+        self._console.print(line, markup=False, soft_wrap=True)
 
     def show(self, facts: TenantFacts, verdict: Verdict) -> None:
         """Show the proof, read back from the tenant."""
@@ -36,14 +37,14 @@ class Screen:
         console.print(_proof(facts))
         console.print(_summary(verdict))
         for one in verdict.disagreements[:20]:
-            console.print(clean(f"disagreement: {one}"), markup=False)
+            console.print(clean(f"disagreement: {one}"), markup=False, soft_wrap=True)
         console.print("Both queues agree." if verdict.ok else "Something is not as it should be.")
 
 
 def _proof(facts: TenantFacts) -> Table:
     table = Table(title="Read back from the tenant", title_justify="left")
     for column in ("effect", "target", "state now", "accepted"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for line in facts.lines:
         cells = (line.what, line.target, line.state, f"{line.accepted}×" if line.accepted else "-")
         table.add_row(*(clean(cell) for cell in cells), style=None if line.ok else "red")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,6 +41,9 @@ class Stage:
         self._worker: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Stage:
+        # told to stop, the demo still ends its processes and removes its folder
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _leave)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -105,6 +110,10 @@ class Stage:
 
     def _log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
+
+
+def _leave(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _environment() -> dict[str, str]:

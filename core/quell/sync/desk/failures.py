@@ -25,7 +25,7 @@ __all__ = ["after_failure"]
 
 #: conflicts in a row after which others are given some time to finish
 CONFLICTS = 5
-#: seconds until it is looked whether somebody has granted what is missing
+#: seconds until it is looked whether somebody has granted or made what is missing
 UNTIL_GRANTED = 300.0
 
 
@@ -42,14 +42,15 @@ def after_failure(
     text = f"{error} {error.remedy}"
     # a failure before this attempt's request says nothing about an earlier one's
     is_open_question = write.state is WriteState.SENDING and not has_sent
-    if isinstance(error, AnswerNotFound):
+    if isinstance(error, AnswerNotFound) and write.kind is not WriteKind.CREATE:
         return Step(hub=plan(_without_copy(hub, write, text, now), rules, now))
     if isinstance(error, (RequestRefused, NotFoundError)):
         step = parked(hub, write, text, now)
         return step.on(plan(step.hub, rules, now))
     if isinstance(error, WriteConflict) and write.attempts < CONFLICTS:
         return Step(hub=postponed(hub, write, text, now, seconds=0.0, is_sent=is_open_question))
-    if isinstance(error, (SignInRefused, PermissionMissing)):
+    if isinstance(error, (SignInRefused, PermissionMissing, AnswerNotFound)):
+        # a place for copies that is not there is a setting to mend, and no reason to lose the copy
         return Step(
             hub=postponed(hub, write, text, now, seconds=UNTIL_GRANTED, is_sent=is_open_question)
         )
@@ -63,5 +64,4 @@ def _without_copy(hub: Hub, write: IncidentWrite, text: str, now: datetime) -> H
     link = hub.link(write.link_id)
     if link is not None:
         hub = hub.with_link(msgspec.structs.replace(link, deleted_at=now))
-    state = WriteState.PARKED if write.kind is WriteKind.CREATE else WriteState.SUPERSEDED
-    return hub.with_write(msgspec.structs.replace(write, state=state, error=text))
+    return hub.with_write(msgspec.structs.replace(write, state=WriteState.SUPERSEDED, error=text))

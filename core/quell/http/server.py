@@ -1,0 +1,54 @@
+"""The web server inside a worker: it obeys the worker's sign to stop, and no signal itself."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+
+import uvicorn
+
+from quell.http.app import Door, make_app
+from quell.runtime import Runtime
+
+__all__ = ["make_server"]
+
+#: requests at a time; health and webhooks are short, and callers try again
+AT_ONCE = 64
+#: seconds that open requests get at the end
+GRACE = 3
+
+
+class WorkersServer(uvicorn.Server):
+    """A server that leaves the process's signals to the worker."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Capture none."""
+        yield
+
+
+def make_server(runtime: Runtime) -> uvicorn.Server:
+    """Build the web server of one worker."""
+    config = uvicorn.Config(
+        make_app(make_door(runtime)),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+        limit_concurrency=AT_ONCE,
+    )
+    return WorkersServer(config)
+
+
+def make_door(runtime: Runtime) -> Door:
+    """Give the door what it needs of a worker, and no more."""
+    contexts = {
+        name: tenant.connectors.context("reader") for name, tenant in runtime.tenants.items()
+    }
+    return Door(
+        contexts=contexts,
+        verifiers=tuple(runtime.registry.webhooks.values()),
+        receive=runtime.receive,
+        problems=runtime.problems,
+    )
