@@ -172,7 +172,7 @@ def park_item(
         parked_items.c.source_id == source_id,
         parked_items.c.native_id == native_id,
     )
-    tries = tx.execute(sa.select(parked_items.c.tries).where(mine)).scalar_one() + 1
+    tries = int(tx.execute(sa.select(parked_items.c.tries).where(mine)).scalar_one()) + 1
     wait = RETRY_AFTER[min(tries, len(RETRY_AFTER)) - 1]
     tx.execute(
         sa.update(parked_items)

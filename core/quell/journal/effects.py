@@ -253,7 +253,7 @@ def due(tenant_id: TenantId, *, limit: int = 50) -> Question[list[EffectRow]]:
 
 def row_of(row: sa.Row[Any]) -> EffectRow:
     """Read a row into a value."""
-    values = dict(row._mapping)
+    values: dict[str, Any] = {one.name: getattr(row, one.name) for one in effects.columns}
     values["key"] = values.pop("effect_key")
     values["state"] = EffectState(values["state"])
     for name, kind in (("before", Observation), ("outcome", Outcome), ("operation", Operation)):

@@ -14,7 +14,7 @@ from quell.journal.tables import holds
 from quell.journal.upsert import insert_missing
 from quell.journal.writer import Question, Transaction
 
-__all__ = ["add", "drop", "listed", "of_entities", "on"]
+__all__ = ["add", "drop", "listed", "move", "of_entities", "on"]
 
 
 def add(tx: Transaction, tenant_id: TenantId, hold: Hold, *, effect_key: str | None) -> bool:
@@ -49,6 +49,16 @@ def drop(
     if owner_id is not None:
         mine = sa.and_(mine, holds.c.owner_id == owner_id)
     return tx.execute(sa.delete(holds).where(mine)).rowcount
+
+
+def move(tx: Transaction, tenant_id: TenantId, losers: Sequence[str], winner: str) -> None:
+    """Give holds on entities that turned out to be another one to that one."""
+    theirs = sa.and_(holds.c.tenant_id == tenant_id, holds.c.entity_id.in_(list(losers)))
+    rows = [dict(row) for row in tx.execute(sa.select(holds).where(theirs)).mappings()]
+    if not rows:
+        return
+    insert_missing(tx, holds, [{**row, "entity_id": winner} for row in rows])
+    tx.execute(sa.delete(holds).where(theirs))
 
 
 def on(tx: Transaction, tenant_id: TenantId, entity_id: str, state: str) -> list[Hold]:

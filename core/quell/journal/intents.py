@@ -122,7 +122,7 @@ def _lock(
         tx, targets, [{"tenant_id": tenant_id, "target_id": one, "seq": 0} for one in ids]
     )
     rows = tx.lock(
-        sa.select(targets.c.target_id, targets.c.seq)
+        sa.select(targets)
         .where(targets.c.tenant_id == tenant_id, targets.c.target_id.in_(ids))
         .order_by(targets.c.target_id)
     )
@@ -246,7 +246,7 @@ def _touch(
             "tenant_id": row.tenant_id,
             "playbook_id": row.playbook_id,
             "incident_id": row.incident_id,
-            "target_id": one.target_id,
+            "target_id": one.asked_id,
             "run_id": row.id,
             "at": tx.now,
         }
@@ -264,7 +264,7 @@ def _question(
     decisions: Sequence[Decision],
 ) -> tuple[Notice | None, Approval | None]:
     asked = [
-        (AskedTarget(target_id=one.target_id, name=one.name, reasons=decision.reasons), decision)
+        (AskedTarget(target_id=one.asked_id, name=one.name, reasons=decision.reasons), decision)
         for one, decision in zip(wanted, decisions, strict=True)
         if isinstance(decision, AskFirst) and not one.is_already
     ]

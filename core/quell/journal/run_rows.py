@@ -158,7 +158,8 @@ def move(tx: Transaction, ref: RunRef, to: RunState, **values: Any) -> bool:
     if to.is_final:
         values = {"finished_at": tx.now, "wake_at": None, **values}
     if to is not RunState.RUNNING:
-        values = {"owner": None, "lease_until": None, **values}
+        # a run that has moved is news to the sweep, however lately it was found
+        values = {"owner": None, "lease_until": None, "swept_at": None, **values}
     statement = (
         sa.update(runs).where(is_run(ref), runs.c.state.in_(allowed)).values(state=to, **values)
     )
@@ -238,7 +239,7 @@ def is_run(ref: RunRef) -> sa.ColumnElement[bool]:
 
 def row_of(row: sa.Row[Any]) -> RunRow:
     """Read a row into a value."""
-    values: dict[str, Any] = dict(row._mapping)
+    values: dict[str, Any] = {one.name: getattr(row, one.name) for one in runs.columns}
     values.pop("swept_at")
     scope, options = values.pop("scope"), values.pop("options")
     values["state"] = RunState(values["state"])

@@ -18,7 +18,7 @@ from quell.domain.run import EffectState
 from quell.journal import effects, holds, switches
 from quell.journal.effects import DroppedHolds, EffectRow
 from quell.journal.run_rows import RunRow
-from quell.journal.tables import acted, entity_aliases, incidents
+from quell.journal.tables import acted, entities, entity_aliases, incidents
 from quell.journal.tables import effects as effects_table
 from quell.journal.writer import Transaction
 
@@ -26,6 +26,8 @@ __all__ = ["Standing", "StepTerms", "TargetStanding", "Wanted", "read_standing"]
 
 #: how far back the cap per hour looks
 WINDOW = timedelta(hours=1)
+#: how many joins of entities are followed back
+MERGE_DEPTH = 8
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +35,10 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     key: str
     vendor_key: str
+    #: canonical
     target_id: str
+    #: the entity as the incident had it when the step began; what people are shown
+    asked_id: str
     target_kind: str
     #: a name for people; attacker-controlled
     name: str
@@ -110,10 +115,13 @@ def read_standing(
 ) -> Standing:
     """Read how everything stands for a set of wanted effects; they themselves do not count."""
     ids = [one.target_id for one in wanted]
-    by_target = _others(tx, row.tenant_id, terms, wanted)
+    families = _families(tx, row.tenant_id, ids)
+    by_target = _others(tx, row.tenant_id, terms, wanted, families)
     names = _aliases(tx, row.tenant_id, ids)
+    for winner, losers in families.items():
+        holds.move(tx, row.tenant_id, losers, winner)
     held = holds.of_entities(tx, row.tenant_id, ids, terms.state) if terms.state else {}
-    earlier = _acted_by(tx, row, ids) if terms.is_guarded else {}
+    earlier = _acted_by(tx, row, [one.asked_id for one in wanted]) if terms.is_guarded else {}
     counts = _counts(tx, row, terms, wanted) if terms.is_guarded else {}
     standings = {
         one.target_id: _target_standing(
@@ -155,22 +163,28 @@ def _target_standing(
         pending_rivals=keys(EffectState.PENDING),
         unclear_rivals=keys(EffectState.UNKNOWN),
         overtaken_by=newer[-1] if newer else None,
-        acted_by=earlier.get(one.target_id),
+        acted_by=earlier.get(one.asked_id),
     )
 
 
 def _others(
-    tx: Transaction, tenant_id: TenantId, terms: StepTerms, wanted: Sequence[Wanted]
+    tx: Transaction,
+    tenant_id: TenantId,
+    terms: StepTerms,
+    wanted: Sequence[Wanted],
+    families: Mapping[str, Sequence[str]],
 ) -> dict[str, list[EffectRow]]:
     """List effects of others on the same state of the same targets that still matter."""
     if terms.state is None:
         return {}
     live = [EffectState.INTENDED, EffectState.PENDING, EffectState.UNKNOWN, EffectState.DONE]
+    now_known_as = {one: winner for winner, losers in families.items() for one in losers}
+    ids = [*(one.target_id for one in wanted), *now_known_as]
     statement = (
         sa.select(effects_table)
         .where(
             effects_table.c.tenant_id == tenant_id,
-            effects_table.c.target_id.in_([one.target_id for one in wanted]),
+            effects_table.c.target_id.in_(ids),
             effects_table.c.action.in_(list(terms.rivals)),
             effects_table.c.state.in_([state.value for state in live]),
             effects_table.c.effect_key.not_in([one.key for one in wanted]),
@@ -179,7 +193,8 @@ def _others(
     )
     found: dict[str, list[EffectRow]] = {}
     for row in tx.execute(statement):
-        found.setdefault(row.target_id, []).append(effects.row_of(row))
+        target_id = now_known_as.get(row.target_id, row.target_id)
+        found.setdefault(target_id, []).append(effects.row_of(row))
     return found
 
 
@@ -191,6 +206,23 @@ def _aliases(tx: Transaction, tenant_id: TenantId, ids: Sequence[str]) -> dict[s
     for row in tx.execute(statement):
         alias = Alias(kind=row.scheme, value=row.value, is_strong=row.is_strong)
         found.setdefault(row.entity_id, []).append(alias)
+    return found
+
+
+def _families(tx: Transaction, tenant_id: TenantId, ids: Sequence[str]) -> dict[str, list[str]]:
+    """List, by target, the entities that turned out to be the same: their past counts for it."""
+    found: dict[str, list[str]] = {}
+    winners = {one: one for one in ids}
+    for _ in range(MERGE_DEPTH):
+        statement = sa.select(entities.c.id, entities.c.merged_into).where(
+            entities.c.tenant_id == tenant_id, entities.c.merged_into.in_(list(winners))
+        )
+        losers = {row.id: winners[row.merged_into] for row in tx.execute(statement)}
+        for loser, winner in losers.items():
+            found.setdefault(winner, []).append(loser)
+        if not losers:
+            break
+        winners = losers
     return found
 
 

@@ -13,7 +13,7 @@ from quell.domain.ids import RunId
 from quell.domain.ports import SimulatorControl
 from quell.domain.run import RunState
 from quell.errors import StateError
-from quell.journal import approvals, cursors, incident_writes, incidents, runs
+from quell.journal import approvals, cursors, incident_writes, incidents, runs, starts
 from quell.runtime import Runtime, TenantRuntime
 
 __all__ = ["PERSON", "Course", "play"]
@@ -55,6 +55,9 @@ async def play(stage: Stage, runtime: Runtime, control: SimulatorControl, say: S
         await _wait(lambda: _was_polled(runtime, tenant), stage, BEAT_PATIENCE)
         await _play_beats(stage, runtime, control, course, say)
         if not course.was_killed:
+            # recorded incidents: there before the first poll, so a person lets the playbooks go
+            await _wait(lambda: _is_mirrored(control), stage, BEAT_PATIENCE)
+            await _release_held(runtime, tenant, say)
             await _kill(stage, runtime, tenant, course, say)
         course.is_quiet = await _wait(
             lambda: _is_quiet(runtime, tenant, control), stage, QUIET_PATIENCE
@@ -115,6 +118,12 @@ async def _answer_questions(
                 target.name or target.target_id for target in question.question.targets
             )
             say(f"Approved: {question.question.action} on {names}")
+
+
+async def _release_held(runtime: Runtime, tenant: TenantRuntime, say: Say) -> None:
+    for held in await runtime.journal.ask(starts.held(tenant.id)):
+        say(f"Released: {held.playbook_id}, which {held.reason} had held back")
+        await tenant.engine.release_start(held.playbook_id, held.incident_id, by=PERSON)
 
 
 async def _was_polled(runtime: Runtime, tenant: TenantRuntime) -> bool:
