@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-
-# test modules share `tests/servers.py`; the folder is no package, as nothing else imports it
-sys.path.insert(0, str(Path(__file__).parent))
-
-from servers import fresh_database, postgres_server, redis_server
+from tests.servers import fresh_database, postgres_server, redis_server
 
 from quell.journal import Journal
 

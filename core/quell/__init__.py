@@ -18,6 +18,16 @@ from quell.domain.action import (
     resolver,
 )
 from quell.domain.entity import Device, MailMessage, User
+from quell.domain.offers import (
+    Check,
+    CheckResult,
+    ConnectorContext,
+    ConnectorSpec,
+    Notice,
+    SettingsSection,
+    SourceSpec,
+    WebhookEvent,
+)
 from quell.domain.outcome import (
     Failed,
     Observation,
@@ -32,21 +42,13 @@ from quell.domain.outcome import (
     so,
 )
 from quell.domain.ports import (
-    Check,
-    CheckResult,
-    ConnectorContext,
-    ConnectorSpec,
     IncidentDesk,
     IncidentSource,
-    Notice,
     ObservedIncident,
     OperationClass,
     PolledPage,
-    SettingsSection,
-    SimulatorSpec,
-    SourceSpec,
-    WebhookEvent,
 )
+from quell.domain.simulator import SimulatorSpec
 from quell.hookspecs import hookimpl
 
 __all__ = [

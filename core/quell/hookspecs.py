@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 import pluggy
 
 from quell.domain.action import Action, Resolver
-from quell.domain.ports import (
+from quell.domain.offers import (
     Check,
     ConnectorSpec,
     Notifier,
     SettingsSection,
-    SimulatorSpec,
     SourceSpec,
     WebhookVerifier,
 )
+from quell.domain.simulator import SimulatorSpec
 
 if TYPE_CHECKING:
     from pathlib import Path

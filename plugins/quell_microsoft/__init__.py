@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from quell import Check, ConnectorSpec, SettingsSection, SimulatorSpec, hookimpl
-from quell.domain.ports import SimulatorControl
+from quell.domain.simulator import SimulatorControl
 from quell_microsoft.addresses import odata_string, quote
 from quell_microsoft.answers import Answer
 from quell_microsoft.api import ApiClient, ArmClient, EndpointClient, IngestionClient

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, ClassVar, Self, TypedDict, Unpack
 
-from quell.domain.ports import ConnectorContext, Quota
+from quell.domain.offers import ConnectorContext
+from quell.domain.ports import Quota
 from quell_microsoft.addresses import Address
 from quell_microsoft.answers import Answer
 from quell_microsoft.clouds import Api

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from quell.domain.ports import Check, CheckResult, ConnectorContext
+from quell.domain.offers import Check, CheckResult, ConnectorContext
 from quell.errors import ConnectorError, SettingsError
 from quell_microsoft.addresses import Address
 from quell_microsoft.clouds import CLOUDS, Api

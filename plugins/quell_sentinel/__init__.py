@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quell import Check, SettingsSection, SourceSpec, hookimpl
-from quell.domain.ports import WebhookVerifier
+from quell.domain.offers import WebhookVerifier
 from quell_sentinel.checks import check_workspaces
 from quell_sentinel.incidents import SentinelIncidents
 from quell_sentinel.settings import SentinelSettings, Workspace

@@ -144,9 +144,12 @@ class SentinelIncidents:
             made = await self._writer().put(
                 incident.native_id, new_body(incident), is_repeatable=True
             )
-        except WriteConflict:
-            # without an etag this means: it exists already
-            return await self.fetch(incident.native_id)
+        except WriteConflict as conflict:
+            # without an etag this means: it exists already, unless the service was just busy
+            try:
+                return await self.fetch(incident.native_id)
+            except AnswerNotFound:
+                raise conflict from None
         return self._observe(made)
 
     async def update(self, base: ObservedIncident, changes: Mapping[str, Any]) -> ObservedIncident:

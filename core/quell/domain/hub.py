@@ -15,8 +15,8 @@ import msgspec
 
 from quell.domain.ids import EntityId, IncidentId, LinkId, SourceId, TenantId
 from quell.domain.incident import Alert, IncidentFields, Origin
+from quell.domain.offers import Notice
 from quell.domain.playbook import IncidentEvent
-from quell.domain.ports import Notice
 
 __all__ = [
     "Acceptance",

@@ -1,4 +1,4 @@
-"""What the core asks of others: a clock, quota, connectors, and products that hold incidents.
+"""What the core asks of its surroundings: a clock, quota, and products that hold incidents.
 
 Everything here is a `Protocol` or a value that crosses one. Plugins implement them; the core
 never names who does.
@@ -6,47 +6,29 @@ never names who does.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Protocol
 
 import msgspec
 
 from quell.domain.entity import Entity, EntityKind
-from quell.domain.ids import IncidentId, SourceId, TenantId
+from quell.domain.ids import IncidentId, SourceId
 from quell.domain.incident import Alert, Comment, IncidentFields
 from quell.domain.outcome import Outcome
 
 __all__ = [
-    "Beat",
-    "Check",
-    "CheckResult",
     "Clock",
-    "ConnectorContext",
-    "ConnectorSpec",
     "EntitySummary",
     "IncidentDesk",
     "IncidentSource",
     "NewIncident",
-    "Notice",
-    "Notifier",
     "ObservedIncident",
     "OperationClass",
     "PolledPage",
     "Quota",
     "Rate",
-    "SettingsSection",
-    "SimulatorControl",
-    "SimulatorSpec",
-    "SourceSpec",
-    "TenantFact",
-    "TenantFacts",
-    "WebhookEvent",
-    "WebhookVerifier",
 ]
-
-T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -87,9 +69,6 @@ class Quota(Protocol):
     async def pause(self, operation: OperationClass, seconds: float) -> None:
         """Let nobody call that class for so long: the vendor asked us to wait."""
         ...
-
-
-# -- incidents ---------------------------------------------------------------------------------
 
 
 class ObservedIncident(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,202 +226,6 @@ class IncidentDesk(Protocol):
     async def outcome(self, incident_id: IncidentId, key: str) -> Outcome:
         """Tell what has become of an earlier comment or update with that key, on all copies."""
         ...
-
-
-# -- what plugins offer ------------------------------------------------------------------------
-
-
-class SettingsSection(msgspec.Struct, frozen=True, kw_only=True):
-    """A plugin's own section of the settings: a msgspec Struct with a docstring for each field."""
-
-    #: the section's name: `[plugin.NAME]`, or `[tenant.ID.NAME]` where it differs by tenant
-    name: str
-    model: Any
-    #: whether each tenant has its own values
-    per_tenant: bool = True
-
-
-class ConnectorContext(Protocol):
-    """What a plugin gets to build a connector with: settings, time, quota, other connectors."""
-
-    @property
-    def tenant_id(self) -> TenantId:
-        """Tell whose connector it is."""
-        ...
-
-    @property
-    def identity(self) -> str:
-        """Tell which identity it is for: reader, sync, device, user, mail, …"""
-        ...
-
-    @property
-    def clock(self) -> Clock:
-        """Give the clock to wait and to measure by."""
-        ...
-
-    @property
-    def quota(self) -> Quota:
-        """Give what to ask before each call."""
-        ...
-
-    def settings(self, model: type[T]) -> T:
-        """Give this tenant's values of a section that a plugin declared."""
-        ...
-
-    def connector(self, kind: type[T], *, identity: str | None = None) -> T:
-        """Give another connector of this tenant, for the same identity unless told otherwise."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectorSpec:
-    """How a connector type is built; one instance per tenant and identity, made when first asked for."""
-
-    kind: type
-    build: Callable[[ConnectorContext], Any]
-    #: called when the process ends
-    close: Callable[[Any], Awaitable[None]] | None = None
-    #: the vendor's documented limits of the operation classes that it asks the quota for
-    rates: Mapping[OperationClass, Rate] = field(default_factory=dict[OperationClass, Rate])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceSpec:
-    """A system that holds incidents, and how its sources are found in a tenant's settings."""
-
-    system: str
-    #: `detects` is where incidents begin; `mirrors` is where copies are made
-    part: Literal["detects", "mirrors"]
-    build: Callable[[ConnectorContext], Sequence[IncidentSource]]
-
-
-class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of `quell doctor`."""
-
-    ok: bool
-    what: str
-    detail: str = ""
-    remedy: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """A check for `quell doctor`: reads only, answers with lines."""
-
-    name: str
-    run: Callable[[ConnectorContext], Awaitable[Sequence[CheckResult]]]
-
-
-class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that people should hear about: an approval, a page, a parked run."""
-
-    kind: Literal["approval", "page", "parked", "conflict", "halt"]
-    tenant_id: str
-    summary: str
-    #: ids only; whoever needs more looks it up
-    references: dict[str, str] = msgspec.field(default_factory=dict[str, str])
-
-
-class Notifier(Protocol):
-    """Tells people. May fail: the console and the CLI show the same."""
-
-    name: str
-
-    async def notify(self, notice: Notice) -> None:
-        """Pass the notice on."""
-        ...
-
-
-class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """What a verified webhook says: only that a source should be polled soon."""
-
-    source_system: str
-    #: for dropping repeats
-    event_id: str
-    native_id: str = ""
-
-
-class WebhookVerifier(Protocol):
-    """Checks who calls `/webhooks/{source}` before anything of the body is believed."""
-
-    #: the path's last segment
-    source: str
-
-    async def verify(
-        self, headers: Mapping[str, str], body: bytes, context: ConnectorContext
-    ) -> WebhookEvent | None:
-        """Give the event, or None when the caller did not prove who it is."""
-        ...
-
-
-class Beat(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that happens in a simulated tenant's story, and what it is there to show."""
-
-    name: str
-    sentence: str
-
-
-class TenantFact(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of proof, read back from the tenant."""
-
-    what: str
-    target: str
-    state: str
-    #: the target's own id in its product, as an alias of the canonical entity has it
-    alias: str = ""
-    #: how often the tenant accepted a request for it
-    accepted: int = 0
-    #: whether it is as the story wants it
-    ok: bool = True
-
-
-class TenantFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the simulated tenant says of itself: counted on its side, not on ours."""
-
-    #: incidents that begin there, and how many of them were merged into others
-    incidents: int
-    merged: int
-    #: copies in the mirroring product
-    copies: int
-    #: accepted effects by action name
-    effects: dict[str, int]
-    #: what must not be touched and was not; None where the story has nothing of the kind
-    protected_untouched: bool | None
-    lines: tuple[TenantFact, ...] = ()
-
-
-class SimulatorControl(Protocol):
-    """Drives a running simulator's story and reads the tenant's side of it."""
-
-    async def beats(self) -> Sequence[Beat]:
-        """List the story's beats in order; empty when it plays recorded incidents."""
-        ...
-
-    async def play(self, name: str) -> None:
-        """Let one beat happen now."""
-        ...
-
-    async def facts(self) -> TenantFacts:
-        """Read the tenant's side."""
-        ...
-
-    async def close(self) -> None:
-        """Let go of the connection."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimulatorSpec:
-    """A simulated product tenant that playbook authors can test against."""
-
-    name: str
-    summary: str
-    #: blocks until the process is told to stop; options as `quell simulate` passes them
-    serve: Callable[[Mapping[str, Any]], None]
-    #: turns a ready file's content into the sections of a tenant's settings
-    settings_from: Callable[[Mapping[str, Any]], dict[str, Any]]
-    #: drives a running simulator, given its ready file's content
-    control: Callable[[Mapping[str, Any]], SimulatorControl]
 
 
 class EntitySummary(msgspec.Struct, frozen=True, kw_only=True):

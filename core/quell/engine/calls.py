@@ -165,7 +165,8 @@ class Calls:
 
 
 def _outcomes(action: Action, answer: Any, wanted: int) -> list[Outcome]:
-    listed = list(answer) if isinstance(answer, Sequence) else [answer]
+    many: Sequence[Any] = answer if isinstance(answer, Sequence) else [answer]
+    listed: list[Any] = list(many)
     if len(listed) != wanted or not all(isinstance(one, OUTCOMES) for one in listed):
         unknown = Unknown(reason=f"{action.name} did not give one outcome for each target")
         return [unknown] * wanted

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
 from quell.domain.ids import StepKey
+from quell.domain.outcome import Succeeded
 from quell.domain.playbook import Step
 from quell.domain.ports import EntitySummary
 from quell.domain.run import EffectState, TargetResult
@@ -118,12 +120,10 @@ class RunContext:
         return StepResults(**{name: tuple(items) for name, items in lists.items()})
 
 
-def entry_of(row: EffectRow) -> TargetEntry:
-    """Give the result list entry of a settled effect."""
-    data = getattr(row.outcome, "data", None) or {}
-    return TargetEntry(
-        target_id=row.target_id, result=RESULTS[row.state], reason=row.reason, data=data
-    )
+def entry_of(row: EffectRow, target_id: str) -> TargetEntry:
+    """Give the result list entry of a settled effect, for the target as the incident has it."""
+    data: dict[str, Any] = row.outcome.data if isinstance(row.outcome, Succeeded) else {}
+    return TargetEntry(target_id=target_id, result=RESULTS[row.state], reason=row.reason, data=data)
 
 
 def effect_key(ref: RunRef, step: StepKey, target_id: str, action: str) -> str:

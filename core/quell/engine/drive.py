@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import cast
 
 import msgspec
 import structlog
@@ -288,8 +290,14 @@ def _expired(approval: Approval) -> Approval:
 
 def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:
     """Give the error that counts: a lost fence before anything that came of it."""
-    lost, others = failed.split(FenceLost)
-    found: BaseException = lost or others or failed
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found
+    leaves = list(_leaves(failed))
+    return next((one for one in leaves if isinstance(one, FenceLost)), leaves[0])
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if not isinstance(error, BaseExceptionGroup):
+        yield error
+        return
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    for one in group.exceptions:
+        yield from _leaves(one)

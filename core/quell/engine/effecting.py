@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
 
 from quell.domain.action import Action, Call
 from quell.domain.approval import Answer, Ask
-from quell.domain.decision import AskFirst, Decision, Denied, NotYet
+from quell.domain.decision import Allowed, AskFirst, Decision, Denied, NotYet
 from quell.domain.ids import ApprovalId
 from quell.domain.outcome import Failed, Observation, Outcome, Pending, cannot_tell
 from quell.domain.run import EffectState, StepState, TargetResult
@@ -21,7 +21,7 @@ from quell.engine.outcomes import after_call, after_look, after_poll, applied, p
 from quell.engine.plan import Node
 from quell.engine.recover import RIVAL_PAUSE, judge, look_at, may_have_been_sent
 from quell.engine.shell import SHORT, Shell, settled_row
-from quell.engine.wish import Wish, holds_after, prepare, request_of, wanted_of
+from quell.engine.wish import Wish, canonical_targets, holds_after, prepare, request_of, wanted_of
 from quell.journal.effects import EffectChange, EffectRow
 from quell.journal.intents import Intended, Standing, StepTerms, Wanted, intend
 from quell.journal.progress import Advance, Attempt
@@ -45,6 +45,8 @@ class EffectStep:
     skipped: tuple[TargetEntry, ...]
     slots: asyncio.Semaphore
     rivals: tuple[str, ...]
+    #: targets that turned out to be another one of the set, by the id of that one
+    twins: dict[str, str] = field(default_factory=dict[str, str])
 
     async def run(self) -> datetime | None:
         """Bring the step as far as it goes. Gives when to go on, or None once settled."""
@@ -66,7 +68,8 @@ class EffectStep:
         now = self.shell.now()
         if self.context.is_cancelled:
             await self._drop_unsent()
-        open_rows = [row for row in self._open() if not self._is_asked(row.target_id)]
+        ids = {self._key(one): one for one in self.plan.targets}
+        open_rows = [row for row in self._open() if not self._is_asked(ids[row.key])]
         looks = [row for row in open_rows if self._is_uncertain(row)]
         polls = [row for row in open_rows if row.state is EffectState.PENDING]
         again = await asyncio.gather(
@@ -88,7 +91,7 @@ class EffectStep:
             if approval.step_key == self.node.key and approval.state is Answer.OPEN
         ]
         for target_id in self.plan.targets:
-            row = self.context.effects.get(self._key(target_id))
+            row = self._effect(target_id)
             if self._is_asked(target_id) or (row is not None and row.state.is_settled):
                 continue
             moments.append(max(self._moment(row), soon))
@@ -120,7 +123,7 @@ class EffectStep:
 
     def _is_wanted(self, target_id: str, resend: set[str]) -> bool:
         """Tell whether a target is to be decided on now."""
-        if self._is_asked(target_id):
+        if self._is_asked(target_id) or target_id in self.twins:
             return False
         row = self.context.effects.get(self._key(target_id))
         if row is None or row.key in resend:
@@ -137,6 +140,10 @@ class EffectStep:
             if approval.step_key == self.node.key and approval.state is Answer.OPEN
         )
 
+    def _effect(self, target_id: str) -> EffectRow | None:
+        """Find the effect on a target, or on the one that it turned out to be."""
+        return self.context.effects.get(self._key(self.twins.get(target_id, target_id)))
+
     def _key(self, target_id: str) -> str:
         return effect_key(self.context.ref, self.node.key, target_id, self.action.name)
 
@@ -144,7 +151,10 @@ class EffectStep:
 
     async def _pursue(self, target_ids: Sequence[str]) -> None:
         """Decide about targets in one transaction, then send what was allowed."""
-        wishes = await asyncio.gather(*(self._prepare(one) for one in target_ids))
+        prepared = await asyncio.gather(*(self._prepare(one) for one in target_ids))
+        wishes = self._without_twins(await canonical_targets(self.shell, prepared))
+        if not wishes:
+            return
         wanted = self._wanted(wishes)
         intended = await self._intend(wishes, wanted)
         self._take(intended)
@@ -159,6 +169,19 @@ class EffectStep:
         async with self.slots:
             key = self._key(target_id)
             return await prepare(self.shell, self.context, self.action, target_id, key)
+
+    def _without_twins(self, wishes: Sequence[Wish]) -> list[Wish]:
+        """Leave out wishes for what another target of the set turned out to be."""
+        ids = {self._key(one): one for one in self.plan.targets}
+        first = {row.target_id: ids[row.key] for row in self.context.effects_of(self.node.key)}
+        kept: list[Wish] = []
+        for wish in wishes:
+            twin = first.setdefault(wish.target.id, wish.asked_id)
+            if twin == wish.asked_id:
+                kept.append(wish)
+            else:
+                self.twins[wish.asked_id] = twin
+        return kept
 
     def _wanted(self, wishes: Sequence[Wish]) -> list[Wanted]:
         """Name each wish for the vendor: alone by its own key, in a batch by the batch's."""
@@ -311,9 +334,8 @@ class EffectStep:
     async def _look(self, row: EffectRow) -> str | None:
         """Find out what became of an effect; gives its key when it may be sent again."""
         async with self.slots:
-            wish = await prepare(
-                self.shell, self.context, self.action, row.target_id, row.vendor_key
-            )
+            ids = {self._key(one): one for one in self.plan.targets}
+            wish = await prepare(self.shell, self.context, self.action, ids[row.key], row.key)
             observation = wish.observation
             if wish.unresolved:
                 observation = cannot_tell(wish.unresolved)
@@ -372,7 +394,7 @@ class EffectStep:
         )
 
     def _is_settled(self) -> bool:
-        rows = [self.context.effects.get(self._key(one)) for one in self.plan.targets]
+        rows = [self._effect(one) for one in self.plan.targets]
         return all(row is not None and row.state.is_settled for row in rows)
 
     async def _settle_if_open(self) -> None:
@@ -381,7 +403,11 @@ class EffectStep:
             await self.shell.advance(self.context, steps=(self._final_row(),))
 
     def _final_row(self) -> StepRow:
-        entries = [entry_of(self.context.effects[self._key(one)]) for one in self.plan.targets]
+        entries = [
+            entry_of(row, one)
+            for one in self.plan.targets
+            if (row := self._effect(one)) is not None
+        ]
         bad = {TargetResult.FAILED, TargetResult.UNKNOWN}
         is_bad = any(entry.result in bad for entry in entries)
         state = StepState.FAILED if is_bad else StepState.DONE
@@ -391,8 +417,24 @@ class EffectStep:
 def _line(one: Wanted, decision: Decision) -> dict[str, object]:
     if one.is_already:
         return {"target": one.target_id, "decision": "already", "effect": one.key}
-    word = {Denied: "denied", AskFirst: "ask", NotYet: "not_yet"}.get(type(decision), "allowed")
     reasons: list[dict[str, str]] = []
     if isinstance(decision, Denied | AskFirst | NotYet):
         reasons = [{"code": one.code, "text": one.text} for one in decision.reasons]
-    return {"target": one.target_id, "decision": word, "reasons": reasons, "effect": one.key}
+    return {
+        "target": one.target_id,
+        "decision": _word(decision),
+        "reasons": reasons,
+        "effect": one.key,
+    }
+
+
+def _word(decision: Decision) -> str:
+    match decision:
+        case Allowed():
+            return "allowed"
+        case Denied():
+            return "denied"
+        case AskFirst():
+            return "ask"
+        case NotYet():
+            return "not_yet"

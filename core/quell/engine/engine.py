@@ -10,7 +10,8 @@ from datetime import timedelta
 import structlog
 
 from quell.domain.ids import IncidentId, RunId, TenantId, WorkerId
-from quell.domain.ports import Clock, Notice
+from quell.domain.offers import Notice
+from quell.domain.ports import Clock
 from quell.domain.run import EffectState, RunState
 from quell.domain.view import IncidentView, RevisionView
 from quell.engine.act import Orders

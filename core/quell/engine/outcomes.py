@@ -8,9 +8,9 @@ import msgspec
 
 from quell.domain.action import Action, Effect
 from quell.domain.hold import Hold
+from quell.domain.offers import Notice
 from quell.domain.outcome import Failed, Outcome, Pending, Succeeded, Unknown
 from quell.domain.playbook import Retry
-from quell.domain.ports import Notice
 from quell.domain.run import EffectState
 from quell.engine.recover import Next, Verdict
 from quell.journal.effects import DroppedHolds, EffectChange, EffectRow

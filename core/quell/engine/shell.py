@@ -11,7 +11,8 @@ import msgspec
 
 from quell.domain.action import Action
 from quell.domain.ids import TenantId, WorkerId
-from quell.domain.ports import Clock, Notice
+from quell.domain.offers import Notice
+from quell.domain.ports import Clock
 from quell.domain.run import StepState
 from quell.engine.calls import Calls
 from quell.engine.context import RunContext

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import structlog
 
 from quell.domain.action import Action, Unresolved
+from quell.domain.offers import Notice
 from quell.domain.outcome import Observed, Succeeded
-from quell.domain.ports import Notice
 from quell.engine.order import read_target
 from quell.engine.shell import Shell
 from quell.journal import effects

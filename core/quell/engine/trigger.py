@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from quell.domain.ids import IncidentId, RunId
-from quell.domain.ports import Notice
+from quell.domain.offers import Notice
 from quell.domain.view import IncidentView, RevisionView
 from quell.engine.match import Held, No, claims_of, decide_start
 from quell.engine.match import Start as Fits

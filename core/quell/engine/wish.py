@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from quell.domain.action import Action, Effect, Target, Unresolved
 from quell.domain.approval import Answer
 from quell.domain.hold import Hold, HoldOwner
+from quell.domain.ids import EntityId
 from quell.domain.outcome import Observation, Observed
 from quell.domain.playbook import HoldTerms
 from quell.domain.ports import EntitySummary
 from quell.engine.calls import bare_target, incident_target
 from quell.engine.context import INCIDENT, RunContext
 from quell.engine.guard import GuardRequest
-from quell.engine.order import target_body
+from quell.engine.order import read_target, target_body
 from quell.engine.plan import Node
 from quell.engine.shell import Shell
+from quell.journal import entities
 from quell.journal.effects import DroppedHolds
 from quell.journal.intents import Wanted
 
-__all__ = ["Wish", "holds_after", "prepare", "request_of", "summary_of", "wanted_of"]
+__all__ = [
+    "Wish",
+    "canonical_targets",
+    "holds_after",
+    "prepare",
+    "request_of",
+    "summary_of",
+    "wanted_of",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +39,8 @@ class Wish:
     """One target of a step, looked up and looked at."""
 
     key: str
+    #: the entity as the incident has it; the target is what it turned out to be
+    asked_id: str
     target: Target
     observation: Observation | None = None
     unresolved: str = ""
@@ -43,21 +56,75 @@ async def prepare(
 ) -> Wish:
     """Look a target up, and look how its state stands."""
     if action.target is None:
-        return Wish(key=key, target=incident_target(target_id, key))
-    summary = summary_of(context, target_id)
+        return Wish(key=key, asked_id=target_id, target=incident_target(target_id, key))
+    summary = await _summary(shell, context, target_id, key)
     if summary is None:
         return Wish(
             key=key,
+            asked_id=target_id,
             target=Target(id=target_id, kind="unknown"),
             unresolved="the entity is not part of the incident any more",
         )
     found = await shell.calls.resolve(summary)
     if isinstance(found, Unresolved):
-        return Wish(key=key, target=bare_target(summary), unresolved=found.reason)
+        return Wish(
+            key=key,
+            asked_id=target_id,
+            target=bare_target(summary),
+            unresolved=found.reason,
+        )
+    canonical = await _canonical(shell, summary, found)
+    found = replace(found, id=canonical)
     # a remark has no state that could be there already
     looks = action.is_guarded or action.effect is Effect.RESTORE
     observation = await shell.calls.observe(action, found) if looks else None
-    return Wish(key=key, target=found, observation=observation)
+    return Wish(key=key, asked_id=target_id, target=found, observation=observation)
+
+
+async def _summary(
+    shell: Shell, context: RunContext, target_id: str, key: str
+) -> EntitySummary | None:
+    """Find an entity by the id that it had when the step began; it may have a new one now."""
+    if (summary := context.entities.get(target_id)) is not None:
+        return summary
+    question = entities.canonical(shell.tenant_id, EntityId(target_id))
+    if (summary := context.entities.get(await shell.journal.ask(question))) is not None:
+        return summary
+    row = context.effects.get(key)
+    return read_target(row.target) if row is not None else None
+
+
+async def _canonical(shell: Shell, summary: EntitySummary, found: Target) -> str:
+    """Give the id of what an entity turned out to be; names that were new go on record.
+
+    So two names of one machine are one target, for guard, holds and limits.
+    """
+    known = set(summary.entity.aliases())
+    if all(alias in known for alias in found.aliases if alias.is_strong):
+        return summary.id
+    on_record = await shell.journal.ask(entities.aliases_of(shell.tenant_id, EntityId(summary.id)))
+    strong = {alias for alias in found.aliases if alias.is_strong}
+    if strong.issubset(on_record):
+        return await shell.journal.ask(entities.canonical(shell.tenant_id, EntityId(summary.id)))
+    entity = found.entity or summary.entity
+    return await shell.commit(entities.observe(shell.tenant_id, entity, found.aliases))
+
+
+async def canonical_targets(shell: Shell, wishes: Sequence[Wish]) -> list[Wish]:
+    """Bring targets up to date with what the look-ups of the whole set have joined."""
+    ids = [EntityId(one.target.id) for one in wishes if one.target.kind != INCIDENT]
+    if not ids:
+        return list(wishes)
+    tenant_id = shell.tenant_id
+    found = await shell.journal.ask(
+        lambda tx: {one: entities.canonical(tenant_id, one)(tx) for one in ids}
+    )
+    return [
+        replace(one, target=replace(one.target, id=found[EntityId(one.target.id)]))
+        if one.target.kind != INCIDENT
+        else one
+        for one in wishes
+    ]
 
 
 def summary_of(context: RunContext, target_id: str) -> EntitySummary | None:
@@ -68,9 +135,9 @@ def summary_of(context: RunContext, target_id: str) -> EntitySummary | None:
 def request_of(context: RunContext, node: Node, action: Action, wish: Wish) -> GuardRequest:
     """Put the guard's question for one target."""
     trigger = context.program.playbook.trigger
-    summary = summary_of(context, wish.target.id)
+    summary = summary_of(context, wish.asked_id)
     order = context.row.options.order
-    approved, refusal = _answers(context, node, wish.target.id)
+    approved, refusal = _answers(context, node, wish.asked_id)
     seen = {one.id for one in context.view.entities} if context.view is not None else set[str]()
     return GuardRequest(
         action=action.name,
@@ -78,7 +145,7 @@ def request_of(context: RunContext, node: Node, action: Action, wish: Wish) -> G
         target=wish.target,
         roles=frozenset(summary.roles) if summary is not None else frozenset(),
         verdict=summary.verdict if summary is not None else "unknown",
-        is_in_incident=wish.target.id in seen or wish.target.kind == INCIDENT,
+        is_in_incident=wish.asked_id in seen or wish.target.kind == INCIDENT,
         unresolved=wish.unresolved,
         step_asks=node.step.ask is not None,
         approved=approved,
@@ -93,7 +160,7 @@ def wanted_of(
     context: RunContext, node: Node, action: Action, wish: Wish, vendor_key: str
 ) -> Wanted:
     """Give what is written down about a target when it is decided on."""
-    summary = summary_of(context, wish.target.id)
+    summary = summary_of(context, wish.asked_id)
     entity = wish.target.entity or (summary.entity if summary is not None else None)
     name = entity.name if entity is not None else ""
     adds, drops = holds_after(context, node, action, wish.target.id)
@@ -104,6 +171,7 @@ def wanted_of(
         key=wish.key,
         vendor_key=vendor_key,
         target_id=wish.target.id,
+        asked_id=wish.asked_id,
         target_kind=wish.target.kind,
         name=name or _first_name(wish.target),
         target=target_body(

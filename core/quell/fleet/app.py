@@ -27,7 +27,9 @@ CONCURRENCY = 64
 class Fleet(Celery):
     """Celery with what quell needs set in the application itself, whatever the command line says."""
 
-    def subclass_with_self(self, Class: Any, *args: Any, **options: Any) -> Any:  # Celery's own name
+    def subclass_with_self(
+        self, Class: Any, *args: Any, **options: Any
+    ) -> Any:  # Celery's own name
         """Make workers without chatter between them: the journal knows who is there."""
         made = super().subclass_with_self(Class, *args, **options)
         return _quiet(made) if Class == WORKER else made

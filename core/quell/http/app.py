@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from quell.domain.ports import ConnectorContext, WebhookEvent, WebhookVerifier
+from quell.domain.offers import ConnectorContext, WebhookEvent, WebhookVerifier
 
 __all__ = ["Door", "make_app"]
 

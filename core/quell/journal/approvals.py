@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from quell.domain.approval import Answer, Otherwise
 from quell.domain.decision import Reason
 from quell.domain.ids import ApprovalId, RunId, StepKey, TenantId, WorkerId
-from quell.domain.ports import Notice
+from quell.domain.offers import Notice
 from quell.domain.run import RunState
 from quell.errors import NotFoundError, StateError
 from quell.journal import audit, notices, run_events

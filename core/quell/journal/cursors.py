@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from quell.domain.ids import SourceId, TenantId
-from quell.domain.ports import Notice
+from quell.domain.offers import Notice
 from quell.errors import StateError
 from quell.journal import notices
 from quell.journal.tables import cursors, parked_items

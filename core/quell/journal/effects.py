@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from quell.domain.hold import Hold, HoldOwner
 from quell.domain.ids import ApprovalId, IncidentId, RunId, StepKey, TenantId, WorkerId
+from quell.domain.offers import Notice
 from quell.domain.outcome import Observation, Operation, Outcome
-from quell.domain.ports import Notice
 from quell.domain.run import EFFECT_MOVES, EffectState, sources_of
 from quell.errors import NotFoundError, StateError
 from quell.journal import audit, holds, notices

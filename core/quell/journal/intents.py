@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from quell.domain.decision import Allowed, AskFirst, Decision, Denied, Reason
 from quell.domain.hold import HoldOwner
 from quell.domain.ids import TenantId, WorkerId
-from quell.domain.ports import Notice
+from quell.domain.offers import Notice
 from quell.domain.run import EffectState
 from quell.journal import approvals, effects, holds
 from quell.journal.approvals import Approval, AskedTarget, QuestionBody

@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from quell.domain.ids import TenantId
-from quell.domain.ports import Notice
+from quell.domain.offers import Notice
 from quell.journal.tables import notices
 from quell.journal.writer import Question, Transaction, Write
 

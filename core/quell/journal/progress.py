@@ -6,7 +6,7 @@ import msgspec
 import sqlalchemy as sa
 
 from quell.domain.ids import StepKey, WorkerId
-from quell.domain.ports import Notice
+from quell.domain.offers import Notice
 from quell.domain.run import RunState
 from quell.errors import StateError
 from quell.journal import approvals, audit, effects, notices, run_events, steps

@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from quell.domain.ids import IncidentId, RunId, TenantId, WorkerId
-from quell.domain.ports import Notice
+from quell.domain.offers import Notice
 from quell.errors import NotFoundError
 from quell.journal import audit, notices, run_rows
 from quell.journal.run_rows import NewRun

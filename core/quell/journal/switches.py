@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from quell.domain.ids import TenantId, WorkerId
-from quell.domain.ports import Notice
+from quell.domain.offers import Notice
 from quell.journal import audit, notices
 from quell.journal.tables import switches
 from quell.journal.upsert import insert_missing, insert_or_update

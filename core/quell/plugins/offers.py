@@ -13,7 +13,8 @@ import click
 import msgspec
 
 from quell.domain.action import Action, Resolver, connector_types
-from quell.domain.ports import Check, ConnectorSpec, SettingsSection, SimulatorSpec, SourceSpec
+from quell.domain.offers import Check, ConnectorSpec, SettingsSection, SourceSpec
+from quell.domain.simulator import SimulatorSpec
 
 __all__ = ["HOOKS", "Hook", "OfferProblem", "name_of_kind"]
 

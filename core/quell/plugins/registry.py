@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from quell.domain.action import Action, Resolver
-from quell.domain.ports import (
+from quell.domain.offers import (
     Check,
     ConnectorSpec,
     Notifier,
     SettingsSection,
-    SimulatorSpec,
     SourceSpec,
     WebhookVerifier,
 )
+from quell.domain.simulator import SimulatorSpec
 from quell.errors import NotFoundError
 
 if TYPE_CHECKING:

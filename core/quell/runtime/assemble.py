@@ -119,6 +119,8 @@ def _sync_policy(settings: SyncSettings) -> SyncPolicy:
         grace=timedelta(seconds=settings.grace),
         default=settings.default,
         fields=settings.fields,
+        ignored=settings.ignored,
+        accepted_per_minute=settings.accepted_per_minute,
     )
 
 
@@ -128,5 +130,6 @@ def _guard_policy(settings: GuardSettings) -> GuardPolicy:
         auto=frozenset(settings.auto),
         protected=settings.protected,
         systems=settings.systems,
+        max_age=timedelta(seconds=settings.max_age),
         caps=Caps(per_run=caps.per_run, per_hour=caps.per_hour, in_flight=caps.in_flight),
     )

@@ -10,7 +10,8 @@ import structlog
 
 from quell.domain.action import connector_types
 from quell.domain.ids import TenantId
-from quell.domain.ports import Clock, ConnectorSpec, Quota
+from quell.domain.offers import ConnectorSpec
+from quell.domain.ports import Clock, Quota
 from quell.errors import NotFoundError
 
 __all__ = ["Connectors"]

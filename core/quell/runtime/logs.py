@@ -6,11 +6,13 @@ log lines above debug by the code; what slips in with an error's text is cut out
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
+from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 import msgspec
 import structlog
@@ -27,16 +29,16 @@ SHAPES = (
     # a JSON web token, whole or cut
     re.compile(r"eyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*){0,2}"),
     re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"),
-    # name=value and "name": "value"
+    # name=value and "name": "value", also where the quotes are themselves inside a quoted text
     re.compile(
         r"(?i)\b(client_secret|client_assertion|password|access_token|refresh_token)"
-        r"(\W{1,4})[^\s\"'&,;}]{4,}"
+        r"(\W{1,8})[^\s\"'&,;}\\]{4,}"
     ),
     # the signature or the code in an address
-    re.compile(r"(?i)(?<=[?&])(sig|code|token)=[^\s\"'&]+"),
+    re.compile(r"(?i)(?<=[?&])(sig|code|token)=[^\s\"'&\\]+"),
     re.compile(r"(?i)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END|\Z)", re.DOTALL),
     # user and password of a database URL
-    re.compile(r"(?<=://)[^\s/@:]+:[^\s/@]+(?=@)"),
+    re.compile(r"(?<=://)[^\s/@:\"]*:[^\s/@\"]+(?=@)"),
     re.compile(r"[\w.+-]{1,64}@[\w-]+(\.[\w-]+)+"),
 )
 
@@ -45,9 +47,9 @@ class Redaction:
     """A processor that cuts known secrets and everything of a secret's shape out of a finished line."""
 
     def __init__(self, secrets: Iterable[str] = (), *, shapes: bool = True) -> None:
+        spelled = {text for secret in secrets for text in _spellings(secret) if len(text) >= 4}
         # longest first: a secret may be part of another
-        known = sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True)
-        self._known = tuple(known)
+        self._known = tuple(sorted(spelled, key=len, reverse=True))
         self._shapes = SHAPES if shapes else ()
 
     def __call__(self, logger: Any, name: str, event: str | bytes) -> str | bytes:
@@ -61,6 +63,27 @@ class Redaction:
         for shape in self._shapes:
             text = shape.sub(REDACTED, text)
         return text
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    """List the ways a line may spell a secret: in an address, quoted, and quoted once more."""
+    for text in {secret, *_passwords(secret)}:
+        for addressed in (text, quote(text), quote(text, safe=""), quote_plus(text)):
+            for shown in (addressed, repr(addressed)[1:-1]):
+                yield shown
+                yield json.dumps(shown)[1:-1]
+                yield json.dumps(shown, ensure_ascii=False)[1:-1]
+
+
+def _passwords(secret: str) -> Iterator[str]:
+    """Give the password in a URL, which drivers show without the rest of it."""
+    try:
+        password = urlsplit(secret).password
+    except ValueError:  # not a URL
+        return
+    if password:
+        yield password
+        yield unquote(password)
 
 
 def secrets_in(value: Any) -> Iterator[str]:

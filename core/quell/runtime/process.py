@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import structlog
 
 from quell.domain.ids import WorkerId
-from quell.domain.ports import CheckResult, WebhookEvent
+from quell.domain.offers import CheckResult, WebhookEvent
 from quell.engine import RunRef
 from quell.errors import JournalError
 from quell.journal import Journal, workers

@@ -9,7 +9,8 @@ import msgspec
 import structlog
 
 from quell.domain.ids import SourceId, TenantId
-from quell.domain.ports import IncidentSource, Notice, Notifier, WebhookEvent
+from quell.domain.offers import Notice, Notifier, WebhookEvent
+from quell.domain.ports import IncidentSource
 from quell.engine import Engine
 from quell.errors import QuellError
 from quell.journal import Journal, incidents, notices, runs, webhooks

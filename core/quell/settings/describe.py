@@ -17,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
-from quell.domain.ports import SettingsSection
+from quell.domain.offers import SettingsSection
 from quell.domain.secret import Secret
 from quell.settings.model import CoreSettings, Settings, TenantTable
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from quell.domain.ports import SettingsSection
+from quell.domain.offers import SettingsSection
 from quell.domain.secret import Secret
 from quell.errors import SettingsError
 from quell.settings.check import Checker, unknown_key

@@ -6,7 +6,7 @@ else is reconciled, given a revision where the canonical incident differs, and p
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -41,6 +41,8 @@ from quell.sync.sides import FIELDS
 
 __all__ = ["absorb", "events_of", "is_stale", "replace_ours", "revision_of", "take"]
 
+#: how closely it is kept when a copy was last seen unchanged
+SEEN_EVERY = timedelta(minutes=5)
 FIELD_EVENTS = {
     "severity": IncidentEvent.SEVERITY_CHANGED,
     "status": IncidentEvent.STATUS_CHANGED,
@@ -100,7 +102,11 @@ def is_stale(link: Link, seen: ObservedIncident) -> bool:
 
 
 def _noted(link: Link, seen: ObservedIncident, now: datetime) -> Link:
-    return msgspec.structs.replace(link, proofs=link.proofs | seen.proofs, seen_at=now)
+    # overlapping polls show the same over and over: not each time is worth a write
+    is_same = seen.native == link.observed.native and now - link.seen_at < SEEN_EVERY
+    return msgspec.structs.replace(
+        link, proofs=link.proofs | seen.proofs, seen_at=link.seen_at if is_same else now
+    )
 
 
 def _read(link: Link, seen: ObservedIncident, now: datetime) -> Link:

@@ -22,7 +22,8 @@ from quell.domain.hub import (
     WriteState,
     changed_fields,
 )
-from quell.domain.ports import Notice, ObservedIncident
+from quell.domain.offers import Notice
+from quell.domain.ports import ObservedIncident
 from quell.sync.absorb import is_stale, revision_of, take
 from quell.sync.plan import new_write, plan
 from quell.sync.rules import Rules

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from quell.domain.ports import Beat, SimulatorControl, TenantFact, TenantFacts
+from quell.domain.simulator import Beat, SimulatorControl, TenantFact, TenantFacts
 
 if TYPE_CHECKING:
     import httpx

@@ -11,7 +11,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from servers import fresh_database
+from tests.servers import fresh_database
 
 import quell.journal
 from quell.journal import Journal, tables

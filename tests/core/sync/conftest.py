@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from sync_model import ManualClock
-from sync_world import World
+from tests.sync_model import ManualClock
+from tests.sync_world import World
 
 from quell.journal import Journal
 

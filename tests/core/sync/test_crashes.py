@@ -9,8 +9,8 @@ import re
 from typing import Any, TypeVar
 
 import pytest
-from sync_model import ManualClock, ModelSource
-from sync_world import TENANT, World
+from tests.sync_model import ManualClock, ModelSource
+from tests.sync_world import TENANT, World
 
 from quell.domain.incident import Alert, Severity, Status
 from quell.journal import Journal, Question, Write, incident_writes

@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sync_model import verdict
-from sync_world import TENANT, World
+from tests.sync_model import verdict
+from tests.sync_world import TENANT, World
 
 from quell.domain.action import Call, Target
 from quell.domain.ids import RunId, WorkerId

@@ -6,8 +6,8 @@ import dataclasses
 from datetime import timedelta
 
 import pytest
-from sync_model import verdict
-from sync_world import TENANT, World
+from tests.sync_model import verdict
+from tests.sync_world import TENANT, World
 
 from quell.domain.hub import Acceptance
 from quell.domain.incident import Origin, Severity, Status
@@ -180,7 +180,7 @@ async def test_accepted_writes_are_spread_over_time(world: World) -> None:
 
     # when
     await world.sync.accept(None, "ada")
-    written = []
+    written: list[int] = []
     for _ in range(3):
         written.append((await world.sync.apply_writes()).applied)
         world.clock.advance(minutes=1)

@@ -6,18 +6,25 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sync_model import ManualClock, ModelSource
-from sync_world import TENANT, World
+from tests.sync_model import ManualClock, ModelSource
+from tests.sync_world import TENANT, World
 
 from quell.domain.hub import Hub, Sighting
 from quell.domain.ids import IncidentId
-from quell.domain.incident import IncidentFields, Origin, Owner, Severity, Status, Verdict
+from quell.domain.incident import (
+    Classification,
+    IncidentFields,
+    Origin,
+    Owner,
+    Severity,
+    Status,
+    Verdict,
+)
 from quell.errors import ConnectorError, ServerFailure, Throttled, Unreachable, WriteConflict
-from quell.journal import Journal, conflicts
+from quell.journal import Journal
 from quell.sync.absorb import absorb, take
 from quell.sync.policy import SyncPolicy
 from quell.sync.reconcile import due_fields, reconcile
@@ -31,7 +38,7 @@ VALUES: dict[str, list[Any]] = {
     "severity": [Severity.LOW, Severity.HIGH],
     "status": list(Status),
     "owner": [None, Owner(upn="ada"), Owner(upn="bob")],
-    "verdict": [Verdict(classification=one) for one in Verdict().classification.__class__],
+    "verdict": [Verdict(classification=one) for one in Classification],
     "closing_comment": [None, "done"],
     "tags": [frozenset[str](), frozenset({"a"}), frozenset({"b", "c"})],
 }
@@ -218,9 +225,7 @@ def test_reconciling_again_changes_nothing_and_invents_nothing(
 
     # when
     for where, (name, value) in edits:
-        source, native_id = (
-            (still.origin, "1") if where == "origin" else (still.mirror, "m")
-        )
+        source, native_id = (still.origin, "1") if where == "origin" else (still.mirror, "m")
         source.edit(native_id, **{name: value})
     hub = look(before, still, still.origin, "1", rules)
     hub = look(hub, still, still.mirror, "m", rules)
@@ -249,9 +254,7 @@ def test_what_is_due_brings_both_sides_together_and_the_policy_decides(
 
     # when
     for where, (name, value) in edits:
-        source, native_id = (
-            (still.origin, "1") if where == "origin" else (still.mirror, "m")
-        )
+        source, native_id = (still.origin, "1") if where == "origin" else (still.mirror, "m")
         source.edit(native_id, **{name: value})
     wanted = {"origin": still.origin.fields_of("1"), "mirror": still.mirror.fields_of("m")}
     hub = look(hub, still, still.origin, "1", rules)
@@ -292,5 +295,3 @@ def test_a_key_is_found_in_a_text_only_where_it_is_whole() -> None:
 
     # then
     assert found == frozenset({key})
-
-

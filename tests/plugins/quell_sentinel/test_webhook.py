@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quell import WebhookEvent
-from quell.domain.ports import WebhookVerifier
+from quell.domain.offers import WebhookVerifier
 from quell.domain.secret import Secret
 from quell.testing import PluginContext, SteppedClock
 from quell_sentinel import SentinelSettings, SentinelWebhook

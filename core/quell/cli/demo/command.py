@@ -15,7 +15,7 @@ from quell.cli.demo.verdict import Verdict, judge
 from quell.cli.invocation import Invocation, pass_invocation
 from quell.cli.outcome import ExitCode
 from quell.cli.output import json_option, to_json
-from quell.domain.ports import SimulatorSpec, TenantFacts
+from quell.domain.simulator import SimulatorSpec, TenantFacts
 from quell.runtime import Runtime, open_runtime
 
 __all__ = ["demo"]

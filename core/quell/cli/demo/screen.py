@@ -9,7 +9,7 @@ from rich.table import Table
 
 from quell.cli.demo.verdict import Verdict
 from quell.cli.text import clean
-from quell.domain.ports import TenantFacts
+from quell.domain.simulator import TenantFacts
 
 __all__ = ["Screen"]
 

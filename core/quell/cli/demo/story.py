@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from quell.cli.demo.stage import Stage
 from quell.domain.approval import Answer
 from quell.domain.ids import RunId
-from quell.domain.ports import SimulatorControl
 from quell.domain.run import RunState
+from quell.domain.simulator import SimulatorControl
 from quell.errors import StateError
 from quell.journal import approvals, cursors, incident_writes, incidents, runs, starts
 from quell.runtime import Runtime, TenantRuntime

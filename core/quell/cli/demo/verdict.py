@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from quell.cli.demo.story import Course
-from quell.domain.ports import TenantFacts
 from quell.domain.run import EffectState
+from quell.domain.simulator import TenantFacts
 from quell.journal import effects, runs
 from quell.runtime import Runtime
 

@@ -1,0 +1,126 @@
+"""Writes the reference pages that follow from the code: the command line and the settings.
+
+`python docs/generate.py` writes them; a test holds the files to what this gives.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from quell.cli.program import program
+from quell.plugins import Lock, list_plugins, load_plugins
+from quell.settings import SettingRow, declared_rows
+
+REFERENCE = Path(__file__).parent / "reference"
+NOTE = "<!-- Written by docs/generate.py from the code. Change the code, then run it. -->\n"
+WIDTH = 96
+
+
+def bundled_rows() -> list[SettingRow]:
+    """List every setting of the core and of the plugins that come with quell."""
+    bundled = [plugin for plugin in list_plugins() if plugin.is_bundled]
+    registry = load_plugins(Lock(Path("plugins.lock")), bundled)
+    return list(declared_rows(registry.sections))
+
+
+def settings_page() -> str:
+    """Write `settings.md`."""
+    return "".join(_settings_parts(bundled_rows()))
+
+
+def _settings_parts(rows: Sequence[SettingRow]) -> Iterator[str]:
+    yield f"# Settings\n\n{NOTE}\n"
+    yield (
+        "Settings are read from one TOML file: `--config FILE`, else `$QUELL_CONFIG`, else "
+        "`./quell.toml`, else `~/.config/quell/quell.toml`. Above the file stands the environment: "
+        "`QUELL__GUARD__CAPS__PER_RUN=5` sets `guard.caps.per_run`; lists and tables are written "
+        "as in TOML. A secret may be given as `env:NAME` or `file:PATH`, and is never shown. "
+        "Relative paths start at the file's folder.\n\n"
+        "`NAME` stands for a name that you choose, `[]` for each entry of a list of tables. "
+        "`quell config show` prints every value with where it came from; `quell config init` "
+        "writes a file to begin with. An unknown key is an error.\n"
+    )
+    section = None
+    for row in rows:
+        table, _, key = row.name.rpartition(".")
+        if table != section:
+            section = table
+            yield f"\n## {f'`[{table}]`' if table else 'Outside of any section'}\n\n"
+            yield "| setting | type | default | meaning |\n|---|---|---|---|\n"
+        default = f"`{row.default}`" if row.default not in {"", "required"} else row.default
+        yield f"| `{key}` | {_escaped(row.type)} | {_escaped(default)} | {_escaped(row.text)} |\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def cli_page() -> str:
+    """Write `cli.md`."""
+    return "".join(_cli_parts())
+
+
+def _cli_parts() -> Iterator[str]:
+    yield f"# Command line\n\n{NOTE}\n"
+    yield "Each command has `--help`. Commands that print data take `--json`.\n"
+    root = click.Context(program, info_name="quell")
+    yield from _command_parts(program, root, 2)
+
+
+def _command_parts(command: click.Command, context: click.Context, level: int) -> Iterator[str]:
+    yield f"\n{'#' * level} `{context.command_path}`\n\n"
+    yield f"{_prose(command)}\n\n"
+    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    yield f"```\n{usage}\n```\n"
+    yield from _option_parts(command, context)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            if inner is not None:
+                child = click.Context(inner, info_name=name, parent=context)
+                yield from _command_parts(inner, child, min(level + 1, 4))
+
+
+def _prose(command: click.Command) -> str:
+    return inspect.cleandoc(command.help or "")
+
+
+def _option_parts(command: click.Command, context: click.Context) -> Iterator[str]:
+    records = [
+        record
+        for parameter in command.get_params(context)
+        if parameter.name != "help" and (record := parameter.get_help_record(context)) is not None
+    ]
+    if records:
+        yield "\n| option | meaning |\n|---|---|\n"
+    for names, text in records:
+        yield f"| `{names}` | {_escaped(text)} |\n"
+
+
+PAGES = {"settings.md": settings_page, "cli.md": cli_page}
+
+
+def main() -> int:
+    """Write the pages; `--check` only tells whether they are up to date."""
+    stale = [name for name, page in PAGES.items() if _read(name) != page()]
+    if "--check" in sys.argv:
+        for name in stale:
+            print(f"docs/reference/{name} is out of date: run `python docs/generate.py`")
+        return 1 if stale else 0
+    for name in stale:
+        (REFERENCE / name).write_text(PAGES[name](), encoding="utf-8")
+    return 0
+
+
+def _read(name: str) -> str:
+    path = REFERENCE / name
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
