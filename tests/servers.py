@@ -12,7 +12,7 @@ import tempfile
 import time
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def postgres_server() -> Iterator[str]:
+def postgres_server() -> Generator[str]:
     """Run a PostgreSQL server in a temporary folder; gives its URL."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -44,7 +44,7 @@ def postgres_server() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def fresh_database(server_url: str) -> Iterator[str]:
+def fresh_database(server_url: str) -> Generator[str]:
     """Make an empty database on a server, and drop it afterwards."""
     name = f"quell_{uuid.uuid4().hex}"
     engine = sa.create_engine(server_url, isolation_level="AUTOCOMMIT")
@@ -70,7 +70,7 @@ def _redis_binary() -> str:
 
 
 @contextlib.contextmanager
-def redis_server() -> Iterator[str]:
+def redis_server() -> Generator[str]:
     """Run a Redis server on loopback; gives its URL."""
     port = free_port()
     folder = tempfile.mkdtemp(prefix="quell-redis-")

@@ -165,8 +165,9 @@ class Calls:
 
 
 def _outcomes(action: Action, answer: Any, wanted: int) -> list[Outcome]:
-    many: Sequence[Any] = answer if isinstance(answer, Sequence) else [answer]
-    listed: list[Any] = list(many)
+    # what a plugin's function really returns is not known before it is looked at
+    is_many = isinstance(answer, Sequence)
+    listed: list[Any] = list(answer) if is_many else [answer]  # pyright: ignore[reportUnknownArgumentType]
     if len(listed) != wanted or not all(isinstance(one, OUTCOMES) for one in listed):
         unknown = Unknown(reason=f"{action.name} did not give one outcome for each target")
         return [unknown] * wanted

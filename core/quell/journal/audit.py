@@ -85,7 +85,7 @@ def listed(tenant_id: TenantId, *, limit: int = 100) -> Question[list[Record]]:
             .order_by(audit.c.at.desc(), audit.c.chain, audit.c.seq.desc())
             .limit(limit)
         )
-        return [_record(row) for row in tx.execute(statement)]
+        return [_record(row) for row in tx.execute(statement).mappings()]
 
     return ask
 
@@ -101,7 +101,7 @@ def verify(tenant_id: TenantId) -> Question[list[str]]:
         )
         problems: list[str] = []
         heads: dict[str, tuple[int, str]] = {}
-        for row in tx.execute(statement):
+        for row in tx.execute(statement).mappings():
             found = _record(row)
             heads[found.chain] = _check(found, heads.get(found.chain, (0, NOTHING)), problems)
         return problems
@@ -139,6 +139,5 @@ def _digest(
     return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
 
 
-def _record(row: sa.Row[Any]) -> Record:
-    fields = {name: value for name, value in row._mapping.items() if name != "tenant_id"}
-    return Record(**fields)
+def _record(row: sa.RowMapping) -> Record:
+    return Record(**{name: row[name] for name in Record.__struct_fields__})

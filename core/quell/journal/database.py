@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy import event, exc
 from sqlalchemy.pool import StaticPool
 
 from quell.domain.ports import Clock
@@ -60,7 +61,7 @@ class Journal:
         journal = cls(engine, clock)
         try:
             migrate.bring_up_to_date(engine, journal.where, create=create)
-        except sa.exc.DBAPIError as error:
+        except exc.DBAPIError as error:
             engine.dispose()
             raise JournalUnavailable(where=journal.where, problem=str(error.orig)) from error
         return journal
@@ -96,7 +97,7 @@ class Journal:
         return self.ask_now(lambda tx: tx.now)
 
     @contextlib.contextmanager
-    def _begin_write(self) -> Iterator[Transaction]:
+    def _begin_write(self) -> Generator[Transaction]:
         with (
             self._taking_turns(),
             self._engine.connect().execution_options(quell_writes=True) as conn,
@@ -120,10 +121,10 @@ class Journal:
         return self._turn if self._turn is not None else contextlib.nullcontext()
 
     @contextlib.contextmanager
-    def _translating(self) -> Iterator[None]:
+    def _translating(self) -> Generator[None]:
         try:
             yield
-        except sa.exc.DBAPIError as error:
+        except exc.DBAPIError as error:
             problem = " ".join(str(error.orig).split())[:300]
             raise JournalUnavailable(where=self.where, problem=problem) from error
 
@@ -145,7 +146,7 @@ def _parse(url: str) -> sa.URL:
     text = url if "://" in url else f"sqlite:///{Path(url).expanduser()}"
     try:
         parsed = sa.make_url(text)
-    except sa.exc.ArgumentError as error:
+    except exc.ArgumentError as error:
         raise SettingsError(name="journal", problem="is not a database URL") from error
     if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
         raise SettingsError(
@@ -162,8 +163,8 @@ def _make_sqlite(url: sa.URL) -> sa.Engine:
         _prepare_folder(str(url.database))
     options: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {}
     engine = sa.create_engine(url, connect_args={"check_same_thread": False}, **options)
-    sa.event.listen(engine, "connect", _configure_sqlite)
-    sa.event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 

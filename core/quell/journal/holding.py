@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 
 from quell.domain.ids import TenantId, WorkerId
@@ -21,7 +21,7 @@ RENEWALS = 4
 @contextlib.asynccontextmanager
 async def holding(
     journal: Journal, tenant_id: TenantId, name: str, worker: WorkerId, lasting: timedelta
-) -> AsyncIterator[int | None]:
+) -> AsyncGenerator[int | None]:
     """Hold a lease during the block; gives its fence, or None while another worker holds it.
 
     A holder that dies is replaced after `lasting`; one that lives keeps it however long it works.

@@ -193,7 +193,8 @@ def _others(
     )
     found: dict[str, list[EffectRow]] = {}
     for row in tx.execute(statement):
-        target_id = now_known_as.get(row.target_id, row.target_id)
+        was: str = row.target_id
+        target_id = now_known_as.get(was, was)
         found.setdefault(target_id, []).append(effects.row_of(row))
     return found
 

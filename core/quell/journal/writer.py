@@ -20,6 +20,7 @@ from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 import structlog
+from sqlalchemy import exc
 
 from quell.errors import JournalUnavailable, QuellError
 from quell.journal import tables
@@ -51,7 +52,7 @@ class Transaction:
         """Run a guarded update and tell whether it hit exactly one row."""
         return self.execute(statement).rowcount == 1
 
-    def lock(self, statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+    def lock(self, statement: sa.Select[*tuple[Any, ...]]) -> Sequence[sa.Row[Any]]:
         """Select rows and keep others from changing them until the end of the transaction."""
         # SQLite has one writer at a time anyway and ignores the clause
         return self.execute(statement.with_for_update()).all()
@@ -176,7 +177,7 @@ class Writer:
         for attempt in range(TRIES):
             try:
                 self._commit_once(group, commit_id)
-            except sa.exc.DBAPIError as error:
+            except exc.DBAPIError as error:
                 if not _is_passing(error) or attempt == TRIES - 1:
                     raise
                 time.sleep(0.05 * 4**attempt)
@@ -197,30 +198,30 @@ class Writer:
         try:
             with tx.conn.begin_nested():
                 item.result = item.write.apply(tx)
-        except sa.exc.OperationalError:
+        except exc.OperationalError:
             # the engine may have rolled the whole transaction back: nothing of the group counts
             raise
         except Exception as error:  # noqa: BLE001 # it fails alone, in its savepoint
             item.error = self._translated(error)
 
     def _translated(self, error: Exception) -> Exception:
-        if isinstance(error, QuellError) or not isinstance(error, sa.exc.DBAPIError):
+        if isinstance(error, QuellError) or not isinstance(error, exc.DBAPIError):
             return error
-        if isinstance(error, sa.exc.IntegrityError):
+        if isinstance(error, exc.IntegrityError):
             return error
         return JournalUnavailable(where=self._where, problem=_problem(error))
 
 
-def _problem(error: sa.exc.DBAPIError) -> str:
+def _problem(error: exc.DBAPIError) -> str:
     # the driver's text only: SQLAlchemy's own would print statement and parameters
     return " ".join(str(error.orig).split())[:300]
 
 
-def _was_cut(error: sa.exc.DBAPIError) -> bool:
+def _was_cut(error: exc.DBAPIError) -> bool:
     return error.connection_invalidated
 
 
-def _is_passing(error: sa.exc.DBAPIError) -> bool:
+def _is_passing(error: exc.DBAPIError) -> bool:
     """Tell whether running the group again may help: a lost connection, a deadlock, a lock."""
     if error.connection_invalidated:
         return True

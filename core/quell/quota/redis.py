@@ -7,6 +7,7 @@ the limits, and the vendor's own refusals are the backstop.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import structlog
 from redis.asyncio import Redis
@@ -73,7 +74,9 @@ class RedisQuota:
         *,
         scale: float = 1.0,
     ) -> None:
-        self._redis = Redis.from_url(url, socket_timeout=2.0, socket_connect_timeout=2.0)
+        # the library's own annotation is partial
+        connect: Any = Redis.from_url  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]
+        self._redis: Redis = connect(url, socket_timeout=2.0, socket_connect_timeout=2.0)
         self._take_script = self._redis.register_script(TAKE)
         self._pause_script = self._redis.register_script(PAUSE)
         self._tenant_id = tenant_id

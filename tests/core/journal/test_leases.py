@@ -40,6 +40,7 @@ def test_a_lease_past_its_deadline_can_be_taken_over_and_its_old_fence_is_void(
     new = journal.commit_now(leases.claim(TENANT, "sweep", TWO, LONG))
 
     # then
+    assert new is not None
     assert new == old + 1
     assert not journal.commit_now(leases.renew(TENANT, "sweep", ONE, old, LONG))
     assert not journal.commit_now(leases.release(TENANT, "sweep", ONE, old))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from quell.domain.ids import TenantId
 from quell.errors import JournalUnavailable, JournalVersionError, StateError
@@ -89,7 +90,7 @@ async def test_a_broken_constraint_takes_back_the_whole_write_and_no_other(
     )
 
     # then
-    assert isinstance(results[0], sa.exc.IntegrityError)
+    assert isinstance(results[0], IntegrityError)
     assert names(journal) == ["other", "there"]
 
 
