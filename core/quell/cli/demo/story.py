@@ -25,7 +25,7 @@ LOOK_EVERY = 0.25
 #: seconds that one beat may take to be seen in both queues before the next one comes anyway
 BEAT_PATIENCE = 8.0
 #: seconds for everything that is under way to end
-QUIET_PATIENCE = 60.0
+QUIET_PATIENCE = 120.0
 #: the beat in the middle of whose consequences the worker is killed
 KILL_AFTER = "arrive_more"
 
