@@ -16,7 +16,7 @@ from quell.journal.tables import leases
 from quell.journal.upsert import insert_missing
 from quell.journal.writer import Question, Transaction, Write
 
-__all__ = ["Lease", "claim", "holds", "listed", "release", "renew"]
+__all__ = ["Lease", "claim", "holds", "is_free", "listed", "release", "renew"]
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +73,17 @@ def holds(tx: Transaction, tenant_id: TenantId, name: str, owner: WorkerId, fenc
     """Tell, inside a transaction, whether a lease is still held, and keep it so until the end."""
     row = tx.lock(sa.select(leases.c.owner, leases.c.fence).where(_is(tenant_id, name)))
     return bool(row) and (row[0].owner, row[0].fence) == (owner, fence)
+
+
+def is_free(tenant_id: TenantId, name: str) -> Question[bool]:
+    """Tell whether nobody holds a lease now: a look that costs no write."""
+    held = sa.select(leases.c.until).where(_is(tenant_id, name))
+
+    def ask(tx: Transaction) -> bool:
+        until = tx.execute(held).scalar_one_or_none()
+        return until is None or until < tx.now
+
+    return ask
 
 
 def listed(tenant_id: TenantId) -> Question[list[Lease]]:

@@ -15,9 +15,9 @@ from datetime import timedelta
 import structlog
 
 from quell.domain.ids import TenantId, WorkerId
-from quell.errors import QuellError
-from quell.journal import Journal
-from quell.journal.holding import holding
+from quell.errors import JournalError, QuellError
+from quell.journal import Journal, leases
+from quell.journal.holding import Held, holding
 
 __all__ = ["LEASE", "Duty", "describe_failure"]
 
@@ -25,6 +25,8 @@ logger = structlog.get_logger(__name__)
 
 #: how long a dead holder keeps a duty from the others
 LEASE = timedelta(seconds=20)
+#: seconds between two looks at a duty that another worker does
+LOOK_EVERY = 2.0
 #: how long to wait after a failure, doubled each time up to the limit
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 BROKEN = "It is tried again; report what the log shows, and see `quell plugins` for whose it is."
@@ -45,18 +47,28 @@ class Duty:
     _pause: float = FIRST_PAUSE
 
     async def keep(self, journal: Journal, worker: WorkerId, stop: asyncio.Event) -> None:
-        """Do the work again and again until told to stop."""
+        """Do the work again and again, or wait for whoever does it, until told to stop."""
+        lease = f"duty/{self.name}"
         while not stop.is_set():
             self.hasten.clear()
-            wait = await self._turn(journal, worker)
-            await self._rest(wait, stop)
+            try:
+                if await journal.ask(leases.is_free(self.tenant_id, lease)):
+                    async with holding(journal, self.tenant_id, lease, worker, LEASE) as held:
+                        await self._work_while(held, stop)
+            except JournalError as error:
+                await self._rest(self._failed(error), stop)
+            else:
+                if not stop.is_set():
+                    await self._rest(min(self.every, LOOK_EVERY), stop)
 
-    async def _turn(self, journal: Journal, worker: WorkerId) -> float:
+    async def _work_while(self, held: Held | None, stop: asyncio.Event) -> None:
+        while held is not None and not held.is_lost and not stop.is_set():
+            self.hasten.clear()
+            await self._rest(await self._turn(), stop)
+
+    async def _turn(self) -> float:
         try:
-            lease = f"duty/{self.name}"
-            async with holding(journal, self.tenant_id, lease, worker, LEASE) as fence:
-                if fence is not None:
-                    await self.work()
+            await self.work()
         except QuellError as error:
             return self._failed(error)
         except Exception as error:  # the edge of a worker's work: one duty's bug stops no other

@@ -159,6 +159,8 @@ class TenantRuntime:
         return started
 
     async def _sweep(self, wake: Any) -> None:
+        if not await self.journal.ask(runs.due(self.id, limit=1)):
+            return  # a look costs no write
         for ref in await self.journal.commit(runs.sweep(self.id, limit=BATCH)):
             wake(ref)
 

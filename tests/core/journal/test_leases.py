@@ -10,6 +10,7 @@ import pytest
 
 from quell.domain.ids import TenantId, WorkerId
 from quell.journal import Journal, leases
+from quell.journal.holding import holding
 
 TENANT = TenantId("contoso")
 ONE, TWO = WorkerId("one"), WorkerId("two")
@@ -88,3 +89,42 @@ async def test_of_many_who_claim_at_once_one_wins(open_journal: Callable[[], Jou
 
     # then
     assert [fence for fence in fences if fence is not None] == [1]
+
+
+def test_whether_a_lease_is_free_can_be_seen_without_a_write(journal: Journal) -> None:
+    # given
+    assert journal.ask_now(leases.is_free(TENANT, "sweep"))
+    fence = journal.commit_now(leases.claim(TENANT, "sweep", ONE, LONG))
+    assert fence is not None
+
+    # then
+    assert not journal.ask_now(leases.is_free(TENANT, "sweep"))
+    journal.commit_now(leases.release(TENANT, "sweep", ONE, fence))
+    assert journal.ask_now(leases.is_free(TENANT, "sweep"))
+
+
+@pytest.mark.anyio
+async def test_a_lease_lasts_while_it_is_held_and_shows_when_it_was_taken_over(
+    journal: Journal,
+) -> None:
+    # given
+    short = timedelta(seconds=0.4)
+
+    async with holding(journal, TENANT, "sweep", ONE, short) as held:
+        # when
+        assert held is not None
+        await asyncio.sleep(1)
+
+        # then
+        assert await journal.commit(leases.claim(TENANT, "sweep", TWO, LONG)) is None
+        assert not held.is_lost
+
+        # when it is taken away, as after a long freeze
+        await journal.commit(leases.renew(TENANT, "sweep", ONE, held.fence, PAST))
+        taken = await journal.commit(leases.claim(TENANT, "sweep", TWO, LONG))
+        await asyncio.sleep(0.3)
+
+        # then
+        assert taken is not None
+        assert held.is_lost
+    assert not journal.ask_now(leases.is_free(TENANT, "sweep"))

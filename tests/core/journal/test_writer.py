@@ -94,6 +94,24 @@ async def test_a_broken_constraint_takes_back_the_whole_write_and_no_other(
     assert names(journal) == ["other", "there"]
 
 
+@pytest.mark.anyio
+async def test_a_writer_goes_on_when_nobody_waits_for_a_write_any_more(journal: Journal) -> None:
+    # given
+    gate = threading.Event()
+    first = journal.submit(Write(lambda tx: gate.wait(10)))
+    given_up = asyncio.create_task(journal.commit(put("given_up")))
+    await asyncio.sleep(0.05)
+
+    # when
+    given_up.cancel()
+    await asyncio.sleep(0.05)
+    gate.set()
+    first.result(30)
+
+    # then
+    assert await journal.commit(put("after")) == "after"
+
+
 def test_what_was_confirmed_is_there_after_reopening(
     open_journal: Callable[[], Journal],
 ) -> None:

@@ -98,9 +98,9 @@ class IncidentWriter:
         async with turn:
             name = f"incident/{incident_id}"
             worker = self._bench.worker
-            async with holding(self._journal, self._tenant_id, name, worker, LEASE) as fence:
-                if fence is not None:
-                    await self._drain(incident_id, fence, tally or Tally())
+            async with holding(self._journal, self._tenant_id, name, worker, LEASE) as held:
+                if held is not None:
+                    await self._drain(incident_id, held.fence, tally or Tally())
 
     async def _drain(self, incident_id: IncidentId, fence: int, tally: Tally) -> None:
         requests = Requests(
