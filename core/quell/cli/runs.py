@@ -84,7 +84,7 @@ def show_command(invocation: Invocation, run_id: str, tenant: str | None) -> Non
         run,
         {
             "steps": (steps, ("step", "state", "attempt", "results", "error")),
-            "effects": (effects, ("key", "action", "target", "state", "reason", "by")),
+            "effects": (effects, ("key", "action", "target", "state", "reason", "do", "by")),
             "events": (events, ("at", "what", "about")),
         },
     )
@@ -199,6 +199,8 @@ def _effect(row: EffectRow) -> dict[str, Any]:
         "target_id": row.target_id,
         "state": row.state.value,
         "reason": row.reason,
+        # what a failure says to do about it, and what an unknown one to look at
+        "do": getattr(row.outcome, "remedy", "") or getattr(row.outcome, "look_at", ""),
         "by": row.by,
         "approval": row.approval_id,
         "decided_at": row.decided_at,

@@ -11,17 +11,19 @@ import msgspec
 
 from quell.domain.action import Action, Call
 from quell.domain.approval import Answer, Ask
-from quell.domain.decision import Allowed, AskFirst, Decision, Denied, NotYet
+from quell.domain.decision import Decision
 from quell.domain.ids import ApprovalId
 from quell.domain.outcome import Failed, Observation, Outcome, Pending, cannot_tell
 from quell.domain.run import EffectState, StepState, TargetResult
 from quell.engine.context import RunContext, digest, effect_key, entry_of
 from quell.engine.guard import decide_all
+from quell.engine.lines import line_of
 from quell.engine.outcomes import after_call, after_look, after_poll, applied, page_for
 from quell.engine.plan import Node
 from quell.engine.recover import RIVAL_PAUSE, judge, look_at, may_have_been_sent
 from quell.engine.shell import SHORT, Shell, settled_row
 from quell.engine.wish import Wish, canonical_targets, holds_after, prepare, request_of, wanted_of
+from quell.journal.approvals import Approval
 from quell.journal.effects import EffectChange, EffectRow
 from quell.journal.intents import Intended, Standing, StepTerms, Wanted, intend
 from quell.journal.progress import Advance, Attempt
@@ -57,7 +59,8 @@ class EffectStep:
                 return None
             if self.context.is_cancelled and not self._open():
                 return self.shell.now()
-            if wait - self.shell.now() > SHORT or self.context.is_nudged:
+            is_near = wait - self.shell.now() <= SHORT
+            if not is_near or self.context.is_nudged or self._has_expired():
                 return wait
             await self.shell.pause(wait)
 
@@ -84,18 +87,29 @@ class EffectStep:
 
     def _moments(self) -> list[datetime]:
         """List when something is to be done next; what is still due now waits for a rival."""
-        soon = self.shell.now() + RIVAL_PAUSE
-        moments = [
-            approval.expires_at
+        now = self.shell.now()
+        moments = [approval.expires_at for approval in self._questions()]
+        for target_id in self.plan.targets:
+            row = self._effect(target_id)
+            if target_id in self.twins or self._is_asked(target_id):
+                continue
+            if row is not None and row.state.is_settled:
+                continue
+            moment = self._moment(row)
+            moments.append(moment if moment > now else now + RIVAL_PAUSE)
+        return moments
+
+    def _has_expired(self) -> bool:
+        """Tell whether a question's time is over: that is closed between two drives of the step."""
+        now = self.shell.now()
+        return any(one.expires_at <= now for one in self._questions())
+
+    def _questions(self) -> list[Approval]:
+        return [
+            approval
             for approval in self.context.approvals
             if approval.step_key == self.node.key and approval.state is Answer.OPEN
         ]
-        for target_id in self.plan.targets:
-            row = self._effect(target_id)
-            if self._is_asked(target_id) or (row is not None and row.state.is_settled):
-                continue
-            moments.append(max(self._moment(row), soon))
-        return moments
 
     def _moment(self, row: EffectRow | None) -> datetime:
         if row is None or row.key in self.context.unsent:
@@ -134,11 +148,7 @@ class EffectStep:
         return row.key in self.context.unsent or (isinstance(row.outcome, Failed) and is_due)
 
     def _is_asked(self, target_id: str) -> bool:
-        return any(
-            approval.target(target_id) is not None
-            for approval in self.context.approvals
-            if approval.step_key == self.node.key and approval.state is Answer.OPEN
-        )
+        return any(one.target(target_id) is not None for one in self._questions())
 
     def _effect(self, target_id: str) -> EffectRow | None:
         """Find the effect on a target, or on the one that it turned out to be."""
@@ -168,7 +178,7 @@ class EffectStep:
     async def _prepare(self, target_id: str) -> Wish:
         async with self.slots:
             key = self._key(target_id)
-            return await prepare(self.shell, self.context, self.action, target_id, key)
+            return await prepare(self.shell, self.context, self.action, target_id, key, self.rivals)
 
     def _without_twins(self, wishes: Sequence[Wish]) -> list[Wish]:
         """Leave out wishes for what another target of the set turned out to be."""
@@ -250,7 +260,7 @@ class EffectStep:
         self, row: StepRow, wanted: Sequence[Wanted], decisions: Sequence[Decision]
     ) -> Advance:
         """Say what was decided, for the run's events and the audit trail."""
-        lines = [_line(one, decision) for one, decision in zip(wanted, decisions, strict=True)]
+        lines = [line_of(one, decision) for one, decision in zip(wanted, decisions, strict=True)]
         body = {"step": self.node.key, "action": self.action.name, "decisions": lines}
         audits: tuple[tuple[str, dict[str, object]], ...] = ()
         if self.action.is_guarded or self.action.ends is not None:
@@ -335,7 +345,9 @@ class EffectStep:
         """Find out what became of an effect; gives its key when it may be sent again."""
         async with self.slots:
             ids = {self._key(one): one for one in self.plan.targets}
-            wish = await prepare(self.shell, self.context, self.action, ids[row.key], row.key)
+            wish = await prepare(
+                self.shell, self.context, self.action, ids[row.key], row.key, self.rivals
+            )
             observation = wish.observation
             if wish.unresolved:
                 observation = cannot_tell(wish.unresolved)
@@ -412,29 +424,3 @@ class EffectStep:
         is_bad = any(entry.result in bad for entry in entries)
         state = StepState.FAILED if is_bad else StepState.DONE
         return settled_row(self.row, state, plan=self.plan, results=(*entries, *self.skipped))
-
-
-def _line(one: Wanted, decision: Decision) -> dict[str, object]:
-    if one.is_already:
-        return {"target": one.target_id, "decision": "already", "effect": one.key}
-    reasons: list[dict[str, str]] = []
-    if isinstance(decision, Denied | AskFirst | NotYet):
-        reasons = [{"code": one.code, "text": one.text} for one in decision.reasons]
-    return {
-        "target": one.target_id,
-        "decision": _word(decision),
-        "reasons": reasons,
-        "effect": one.key,
-    }
-
-
-def _word(decision: Decision) -> str:
-    match decision:
-        case Allowed():
-            return "allowed"
-        case Denied():
-            return "denied"
-        case AskFirst():
-            return "ask"
-        case NotYet():
-            return "not_yet"

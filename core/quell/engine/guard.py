@@ -16,7 +16,7 @@ from quell.domain.decision import Allowed, AskFirst, Decision, Denied, NotYet, R
 from quell.domain.entity import Alias
 from quell.domain.hold import Hold, HoldOwner
 from quell.engine.policy import GuardPolicy
-from quell.journal.intents import Standing, TargetStanding
+from quell.journal.standing import Glance, Standing, TargetStanding
 
 __all__ = ["GuardRequest", "decide", "decide_all"]
 
@@ -70,6 +70,8 @@ class GuardRequest:
     max_age: timedelta | None = None
     #: owner ids of the holds that this effect is to end
     own_holds: frozenset[str] = frozenset()
+    #: how far the effects on the target were when it was looked at; None when it was not
+    glance: Glance | None = None
     #: whether it takes earlier effects back: then only holds that are its own
     is_undo: bool = False
 
@@ -185,6 +187,10 @@ def _still_wanted(
 
 
 def _rivals(request: GuardRequest, target: TargetStanding) -> Iterator[Reason]:
+    if request.glance is not None and request.glance.seq != target.seq:
+        yield _reason("stale_look", "an effect on the target was decided after it was looked at")
+    elif request.glance is not None and request.glance.has_rivals:
+        yield _reason("stale_look", "an effect on the target was open while it was looked at")
     for key in target.sending_rivals:
         yield _reason("rival", f"effect {key} on the same target is on its way")
     if request.effect is Effect.RESTORE:

@@ -103,4 +103,4 @@ def _by(observation: Observation) -> str:
 
 
 #: how long an open effect of somebody else is waited for before looking again
-RIVAL_PAUSE = timedelta(seconds=5)
+RIVAL_PAUSE = timedelta(seconds=10)

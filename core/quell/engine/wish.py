@@ -21,7 +21,7 @@ from quell.engine.plan import Node
 from quell.engine.shell import Shell
 from quell.journal import entities
 from quell.journal.effects import DroppedHolds
-from quell.journal.intents import Wanted
+from quell.journal.standing import Glance, Wanted, glance
 
 __all__ = [
     "Wish",
@@ -29,7 +29,6 @@ __all__ = [
     "holds_after",
     "prepare",
     "request_of",
-    "summary_of",
     "wanted_of",
 ]
 
@@ -44,6 +43,9 @@ class Wish:
     target: Target
     observation: Observation | None = None
     unresolved: str = ""
+    glance: Glance | None = None
+    #: the entity as the incident has it now, if it does
+    summary: EntitySummary | None = None
 
     @property
     def is_already(self) -> bool:
@@ -52,7 +54,12 @@ class Wish:
 
 
 async def prepare(
-    shell: Shell, context: RunContext, action: Action, target_id: str, key: str
+    shell: Shell,
+    context: RunContext,
+    action: Action,
+    target_id: str,
+    key: str,
+    rivals: Sequence[str],
 ) -> Wish:
     """Look a target up, and look how its state stands."""
     if action.target is None:
@@ -72,13 +79,25 @@ async def prepare(
             asked_id=target_id,
             target=bare_target(summary),
             unresolved=found.reason,
+            summary=summary,
         )
     canonical = await _canonical(shell, summary, found)
     found = replace(found, id=canonical)
     # a remark has no state that could be there already
     looks = action.is_guarded or action.effect is Effect.RESTORE
-    observation = await shell.calls.observe(action, found) if looks else None
-    return Wish(key=key, asked_id=target_id, target=found, observation=observation)
+    if not looks:
+        return Wish(key=key, asked_id=target_id, target=found, summary=summary)
+    # first: whatever is decided from here on makes the look stale
+    before = await shell.journal.ask(glance(shell.tenant_id, canonical, rivals, key))
+    observation = await shell.calls.observe(action, found)
+    return Wish(
+        key=key,
+        asked_id=target_id,
+        target=found,
+        observation=observation,
+        glance=before if rivals else None,
+        summary=summary,
+    )
 
 
 async def _summary(
@@ -127,15 +146,10 @@ async def canonical_targets(shell: Shell, wishes: Sequence[Wish]) -> list[Wish]:
     ]
 
 
-def summary_of(context: RunContext, target_id: str) -> EntitySummary | None:
-    """Find the entity as the incident or the order names it."""
-    return context.entities.get(target_id)
-
-
 def request_of(context: RunContext, node: Node, action: Action, wish: Wish) -> GuardRequest:
     """Put the guard's question for one target."""
     trigger = context.program.playbook.trigger
-    summary = summary_of(context, wish.asked_id)
+    summary = wish.summary
     order = context.row.options.order
     approved, refusal = _answers(context, node, wish.asked_id)
     seen = {one.id for one in context.view.entities} if context.view is not None else set[str]()
@@ -145,13 +159,14 @@ def request_of(context: RunContext, node: Node, action: Action, wish: Wish) -> G
         target=wish.target,
         roles=frozenset(summary.roles) if summary is not None else frozenset(),
         verdict=summary.verdict if summary is not None else "unknown",
-        is_in_incident=wish.asked_id in seen or wish.target.kind == INCIDENT,
+        is_in_incident=(summary is not None and summary.id in seen) or wish.target.kind == INCIDENT,
         unresolved=wish.unresolved,
         step_asks=node.step.ask is not None,
         approved=approved,
         refusal=refusal,
         max_age=trigger.max_age if trigger is not None else None,
         own_holds=_own(context),
+        glance=wish.glance,
         is_undo=order is not None and bool(order.undoes),
     )
 
@@ -160,7 +175,7 @@ def wanted_of(
     context: RunContext, node: Node, action: Action, wish: Wish, vendor_key: str
 ) -> Wanted:
     """Give what is written down about a target when it is decided on."""
-    summary = summary_of(context, wish.asked_id)
+    summary = wish.summary
     entity = wish.target.entity or (summary.entity if summary is not None else None)
     name = entity.name if entity is not None else ""
     adds, drops = holds_after(context, node, action, wish.target.id)

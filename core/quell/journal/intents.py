@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from quell.domain.decision import Allowed, AskFirst, Decision, Denied, Reason
+from quell.domain.decision import Allowed, AskFirst, Decision, Denied, NotYet, Reason
 from quell.domain.hold import HoldOwner
 from quell.domain.ids import TenantId, WorkerId
 from quell.domain.offers import Notice
@@ -77,7 +77,7 @@ def intend(
         row = lock(tx, ref)
         seqs = _lock(tx, ref.tenant_id, terms, wanted)
         known = {one.key: one for one in effects.of_run(tx, ref.tenant_id, ref.run_id)}
-        standing = read_standing(tx, row, terms, wanted, known)
+        standing = read_standing(tx, row, terms, wanted, known, seqs)
         decisions = tuple(decide(standing))
         for one, decision in zip(wanted, decisions, strict=True):
             _write(tx, row, terms, one, decision, known.get(one.key), seqs)
@@ -142,7 +142,7 @@ def _write(
     if state is None:
         return
     reason = "; ".join(reason.text for reason in _reasons(decision))
-    if one.is_already and not isinstance(decision, Denied):
+    if state is EffectState.ALREADY and not isinstance(decision, Denied):
         _apply_holds(tx, row.tenant_id, one)
     if own is not None:
         _write_again(tx, row, own, state, reason)
@@ -206,6 +206,8 @@ def _write_again(
 
 
 def _state(one: Wanted, decision: Decision) -> EffectState | None:
+    if isinstance(decision, NotYet):
+        return None
     if one.is_already:
         return EffectState.ALREADY
     if isinstance(decision, Allowed):
@@ -251,7 +253,7 @@ def _touch(
             "at": tx.now,
         }
         for one, decision in zip(wanted, decisions, strict=True)
-        if one.is_already or isinstance(decision, Allowed)
+        if _state(one, decision) in {EffectState.ALREADY, EffectState.INTENDED}
     ]
     insert_missing(tx, acted, rows)
 

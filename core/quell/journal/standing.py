@@ -18,11 +18,11 @@ from quell.domain.run import EffectState
 from quell.journal import effects, holds, switches
 from quell.journal.effects import DroppedHolds, EffectRow
 from quell.journal.run_rows import RunRow
-from quell.journal.tables import acted, entities, entity_aliases, incidents
+from quell.journal.tables import acted, entities, entity_aliases, incidents, targets
 from quell.journal.tables import effects as effects_table
-from quell.journal.writer import Transaction
+from quell.journal.writer import Question, Transaction
 
-__all__ = ["Standing", "StepTerms", "TargetStanding", "Wanted", "read_standing"]
+__all__ = ["Glance", "Standing", "StepTerms", "TargetStanding", "Wanted", "glance", "read_standing"]
 
 #: how far back the cap per hour looks
 WINDOW = timedelta(hours=1)
@@ -84,6 +84,8 @@ class TargetStanding(msgspec.Struct, frozen=True, kw_only=True):
     sending_rivals: tuple[str, ...] = ()
     pending_rivals: tuple[str, ...] = ()
     unclear_rivals: tuple[str, ...] = ()
+    #: how many effects on it have been decided
+    seq: int = 0
     #: a newer effect on the same state that was decided after this one
     overtaken_by: str | None = None
     #: another run of this playbook that acted on it for this incident
@@ -106,12 +108,45 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     targets: Mapping[str, TargetStanding] = msgspec.field(default_factory=dict[str, TargetStanding])
 
 
+class Glance(msgspec.Struct, frozen=True, kw_only=True):
+    """What the journal said about a target before it was looked at."""
+
+    seq: int
+    #: others' effects on the same state were open: what a look shows may change at once
+    has_rivals: bool
+
+
+def glance(
+    tenant_id: TenantId, target_id: str, rivals: Sequence[str], own_key: str
+) -> Question[Glance]:
+    """Tell how far the effects on a target are, so that a look at it can be known to be stale."""
+    seq = sa.select(targets.c.seq).where(
+        targets.c.tenant_id == tenant_id, targets.c.target_id == target_id
+    )
+    is_open = sa.select(effects_table.c.effect_key).where(
+        effects_table.c.tenant_id == tenant_id,
+        effects_table.c.target_id == target_id,
+        effects_table.c.action.in_(list(rivals)),
+        effects_table.c.effect_key != own_key,
+        effects_table.c.state.in_([EffectState.INTENDED.value, EffectState.PENDING.value]),
+    )
+
+    def ask(tx: Transaction) -> Glance:
+        return Glance(
+            seq=tx.execute(seq).scalar_one_or_none() or 0,
+            has_rivals=tx.execute(is_open.limit(1)).first() is not None,
+        )
+
+    return ask
+
+
 def read_standing(
     tx: Transaction,
     row: RunRow,
     terms: StepTerms,
     wanted: Sequence[Wanted],
     known: Mapping[str, EffectRow],
+    seqs: Mapping[str, int],
 ) -> Standing:
     """Read how everything stands for a set of wanted effects; they themselves do not count."""
     ids = [one.target_id for one in wanted]
@@ -124,8 +159,11 @@ def read_standing(
     earlier = _acted_by(tx, row, [one.asked_id for one in wanted]) if terms.is_guarded else {}
     counts = _counts(tx, row, terms, wanted) if terms.is_guarded else {}
     standings = {
-        one.target_id: _target_standing(
-            one, known.get(one.key), by_target.get(one.target_id, []), held, earlier, names
+        one.target_id: msgspec.structs.replace(
+            _target_standing(
+                one, known.get(one.key), by_target.get(one.target_id, []), held, earlier, names
+            ),
+            seq=seqs.get(one.target_id, 0),
         )
         for one in wanted
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -559,9 +560,28 @@ async def test_a_hold_follows_an_entity_that_turned_out_to_be_another(world: Wor
     world.lab.machines["e1"] = PC
     incident_id = world.add_incident(DEVICE, by_directory, name="inc2")
     (run_id,) = await world.match(incident_id)
-    await world.engine.drive(RunRef(TENANT, run_id))
+    await world.finish(RunRef(TENANT, run_id))
 
     # then
     (question,) = world.journal.ask_now(approvals.listed(TENANT))
     assert [one.code for one in question.question.targets[0].reasons] == ["suppressed"]
     assert world.lab.accepted[("isolate", PC)] == 0
+
+
+async def test_two_runs_that_want_the_same_at_once_send_it_once(world: World) -> None:
+    # given
+    world.activate(ISOLATE)
+    refs: list[RunRef] = []
+    for number in range(4):
+        incident_id = world.add_incident(DEVICE, name=f"inc{number}")
+        refs += [RunRef(TENANT, run_id) for run_id in await world.match(incident_id)]
+
+    # when
+    await asyncio.gather(*(world.engine.drive(ref) for ref in refs))
+    for ref in refs:
+        await world.finish(ref)
+
+    # then
+    assert world.lab.accepted[("isolate", PC)] == 1
+    assert sorted(row.state.value for row in world.effects()) == ["already"] * 3 + ["done"]
+    assert len(world.journal.ask_now(holds.listed(TENANT))) == 4

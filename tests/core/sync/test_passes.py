@@ -400,11 +400,14 @@ async def test_the_state_before_our_own_write_does_not_undo_it(world: World) -> 
 
     # when: a replica that lags answers the next poll
     world.origin.lagging["7"] = stale
-    await world.sync.poll(world.origin.source_id)
+    before = len(world.revisions("7"))
+    report = await world.sync.poll(world.origin.source_id)
     world.origin.lagging.clear()
-    await world.sync.pass_once()
 
     # then
+    assert (report.incidents, report.writes) == (1, 0)
+    assert len(world.revisions("7")) == before
+    await world.sync.pass_once()
     assert world.origin.fields_of("7").title == "copy's"
     assert world.mirror.fields_of(world.copy_of("7")).title == "copy's"
 
@@ -423,6 +426,44 @@ async def test_a_lost_answer_to_a_comment_does_not_double_it(world: World) -> No
 
     # then
     assert len(world.mirror.texts_of(world.copy_of("7"))) == 1
+
+
+async def test_a_comment_is_looked_for_before_it_is_sent_again(world: World) -> None:
+    # given
+    world.origin.add("7")
+    world.origin.say("7", "once")
+    world.mirror.silences["comment"] = [Unreachable(endpoint="PUT comment")]
+    await world.sync.poll(world.origin.source_id)
+    await world.sync.poll(world.mirror.source_id)
+    await world.sync.apply_writes()
+
+    # when: nobody has polled since
+    world.clock.advance(minutes=20)
+    await world.sync.apply_writes()
+
+    # then
+    assert len(world.mirror.texts_of(world.copy_of("7"))) == 1
+    assert WriteState.SENDING not in [write.state for write in world.writes("7")]
+
+
+async def test_our_own_write_whose_answer_was_lost_is_no_news(world: World) -> None:
+    # given
+    world.origin.add("7")
+    await world.sync.pass_once()
+    world.origin.edit("7", title="second")
+    world.mirror.silences["update"] = [Unreachable(endpoint="PUT")]
+    await world.sync.poll(world.origin.source_id)
+    await world.sync.apply_writes()
+
+    # when: the origin goes on before it is known what became of the write
+    world.origin.edit("7", title="third")
+    await world.sync.poll(world.origin.source_id)
+    await world.settle()
+
+    # then
+    assert world.mirror.fields_of(world.copy_of("7")).title == "third"
+    assert world.origin.fields_of("7").title == "third"
+    assert world.journal.ask_now(conflicts.listed(TENANT)) == []
 
 
 async def test_a_comment_that_did_not_arrive_is_sent_again(world: World) -> None:

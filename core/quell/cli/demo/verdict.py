@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from quell.cli.demo.story import Course
-from quell.domain.run import EffectState
 from quell.domain.simulator import TenantFacts
 from quell.journal import effects, runs
 from quell.runtime import Runtime
@@ -70,25 +69,25 @@ async def judge(
 
 
 async def _repeated(runtime: Runtime, facts: TenantFacts) -> list[str]:
-    """Say where the tenant accepted more than the journal says was done: each done effect is one.
+    """Say where the tenant accepted more than the journal says was sent: each effect is one.
 
     One target may rightly be acted on for two incidents; twice for one effect it may not.
     """
-    done = Counter(await _done_effects(runtime))
+    sent = Counter(await _sent_effects(runtime))
     return [
         f"{fact.what} on {fact.target}: accepted {fact.accepted} times, ordered {ordered} times"
         for fact in facts.lines
-        if fact.accepted > (ordered := done[fact.what, fact.alias])
+        if fact.accepted > (ordered := sent[fact.what, fact.alias])
     ]
 
 
-async def _done_effects(runtime: Runtime) -> list[tuple[str, str]]:
-    question = effects.listed(
-        runtime.tenant().id, states=[EffectState.DONE, EffectState.PENDING], limit=100_000
-    )
+async def _sent_effects(runtime: Runtime) -> list[tuple[str, str]]:
+    """List what was sent, by action and each name of its target; an effect counts once."""
+    rows = await runtime.journal.ask(effects.listed(runtime.tenant().id, limit=100_000))
     return [
         (row.action, str(alias["value"]))
-        for row in await runtime.journal.ask(question)
+        for row in rows
+        if row.sent_at is not None
         for alias in row.target["aliases"]
     ]
 
