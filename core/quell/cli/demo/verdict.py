@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 
 from quell.cli.demo.story import Course
+from quell.domain.run import EffectState
 from quell.domain.simulator import TenantFacts
 from quell.journal import effects, runs
+from quell.journal.effects import EffectRow
 from quell.runtime import Runtime
 
 __all__ = ["Verdict", "judge"]
@@ -87,9 +89,16 @@ async def _sent_effects(runtime: Runtime) -> list[tuple[str, str]]:
     return [
         (row.action, str(alias["value"]))
         for row in rows
-        if row.sent_at is not None
+        if _may_have_been_sent(row)
         for alias in row.target["aliases"]
     ]
+
+
+def _may_have_been_sent(row: EffectRow) -> bool:
+    if row.state is EffectState.ALREADY:
+        # found so after a crash: its intent had been written down before, and it may be our doing
+        return row.settled_at is not None and row.settled_at > row.decided_at
+    return row.state is not EffectState.DENIED
 
 
 async def _have_ended(runtime: Runtime, course: Course) -> bool:
