@@ -58,6 +58,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     expires_after: timedelta = timedelta(hours=24)
+    #: the longest pause between two questions; the first ones come sooner
     poll_every: timedelta = timedelta(seconds=10)
     #: an open operation of somebody else that wants the same state
     adopted: bool = False

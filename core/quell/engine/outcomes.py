@@ -9,13 +9,18 @@ import msgspec
 from quell.domain.action import Action, Effect
 from quell.domain.hold import Hold
 from quell.domain.offers import Notice
-from quell.domain.outcome import Failed, Outcome, Pending, Succeeded, Unknown
+from quell.domain.outcome import Failed, Operation, Outcome, Pending, Succeeded, Unknown
 from quell.domain.playbook import Retry
 from quell.domain.run import EffectState
 from quell.engine.recover import Next, Verdict
 from quell.journal.effects import DroppedHolds, EffectChange, EffectRow
 
 __all__ = ["after_call", "after_look", "after_poll", "applied", "page_for"]
+
+#: how soon after it was sent a vendor operation is asked about first
+FIRST_PAUSE = timedelta(seconds=2)
+#: how long between two questions where the action does not say
+LONGEST_PAUSE = timedelta(seconds=10)
 
 Holds = tuple[tuple[Hold, ...], tuple[DroppedHolds, ...]]
 
@@ -41,7 +46,7 @@ def after_call(
                 outcome=outcome,
                 operation=outcome.operation,
                 sent_at=sent_at,
-                poll_at=now + outcome.operation.poll_every,
+                poll_at=now + _pause(outcome.operation, sent_at, now),
             )
         case Failed() if outcome.retryable and retry is not None:
             pause = max(retry.wait, timedelta(seconds=outcome.retry_after or 0))
@@ -77,7 +82,7 @@ def after_poll(
             return _unknown(row, outcome, sent_at=None)
         case _:
             operation = outcome.operation if isinstance(outcome, Pending) else row.operation
-            pause = operation.poll_every if operation is not None else timedelta(seconds=10)
+            pause = _pause(operation, row.sent_at, now)
             return EffectChange(
                 key=row.key, outcome=row.outcome, operation=operation, poll_at=now + pause
             )
@@ -103,14 +108,14 @@ def after_look(
             )
         case Next.ADOPT:
             operation = verdict.operation
-            pause = operation.poll_every if operation is not None else timedelta(seconds=10)
+            sent_at = row.sent_at or row.decided_at
             return EffectChange(
                 key=row.key,
                 state=EffectState.PENDING,
                 operation=operation,
                 reason=verdict.reason,
-                sent_at=row.sent_at or row.decided_at,
-                poll_at=now + pause,
+                sent_at=sent_at,
+                poll_at=now + _pause(operation, sent_at, now),
             )
         case Next.FAILED:
             return _failed(row, Failed(reason=verdict.reason), sent_at=None)
@@ -119,6 +124,13 @@ def after_look(
             return _unknown(row, Unknown(reason=verdict.reason, look_at=look_at), sent_at=None)
         case Next.SEND:
             return None
+
+
+def _pause(operation: Operation | None, sent_at: datetime | None, now: datetime) -> timedelta:
+    """Ask soon at first, then ever less often: what has taken long may take as long again."""
+    longest = operation.poll_every if operation is not None else LONGEST_PAUSE
+    age = now - sent_at if sent_at is not None else FIRST_PAUSE
+    return min(longest, max(FIRST_PAUSE, age))
 
 
 def applied(row: EffectRow, change: EffectChange) -> EffectRow:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -15,6 +16,8 @@ logger = structlog.get_logger(__name__)
 Send = Callable[[str, str], None]
 #: wake-ups waiting to be sent; beyond it they are dropped and the sweep finds the runs
 WAITING = 10_000
+#: seconds until a broker that took no wake-up is tried again
+PAUSE = 5.0
 
 
 class WakeUps:
@@ -30,6 +33,7 @@ class WakeUps:
         self._queue: queue.Queue[tuple[str, str] | None] = queue.Queue(limit)
         self._thread = threading.Thread(target=self._run, name="quell-wake-ups", daemon=True)
         self._is_failing = False
+        self._try_at = 0.0
         self._is_stopping = threading.Event()
 
     def start(self) -> None:
@@ -56,16 +60,22 @@ class WakeUps:
 
     def _run(self) -> None:
         while (item := self._queue.get()) is not None and not self._is_stopping.is_set():
-            try:
-                self._send(*item)
-            except Exception:  # noqa: BLE001 # the broker's own errors have no common root
-                self._complain()
-                if self._instead is not None:
-                    self._instead(*item)
-            else:
-                self._is_failing = False
+            if not self._was_sent(*item) and self._instead is not None:
+                self._instead(*item)
+
+    def _was_sent(self, tenant_id: str, run_id: str) -> bool:
+        if time.monotonic() < self._try_at:
+            return False  # a broker that hangs would cost each wake-up its time-out
+        try:
+            self._send(tenant_id, run_id)
+        except Exception:  # noqa: BLE001 # the broker's own errors have no common root
+            self._complain()
+            return False
+        self._is_failing = False
+        return True
 
     def _complain(self) -> None:
+        self._try_at = time.monotonic() + PAUSE
         if not self._is_failing:
             self._is_failing = True
             logger.warning(

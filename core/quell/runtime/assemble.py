@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from quell.runtime.process import Runtime
 
 __all__ = ["TenantRegistry", "assemble"]
+
+Close = Callable[[], Awaitable[None]]
 
 
 class TenantRegistry:
@@ -53,13 +55,16 @@ def assemble(runtime: Runtime, settings: TenantSettings) -> TenantRuntime:
         # nothing real can be hurt there; a real tenant starts disarmed
         armed = switches.arm_once(tenant_id, by="settings", reason="simulated = true")
         runtime.journal.commit_now(armed)
+    quota, close_quota = _make_quota(runtime, settings)
     connectors = Connectors(
         tenant_id,
         runtime.registry.connectors,
         settings.section,
         runtime.clock,
-        _make_quota(runtime, settings),
+        quota,
     )
+    if close_quota is not None:
+        connectors.at_end(close_quota)
     sources = _make_sources(runtime.registry, connectors)
     sync = Sync(
         journal=runtime.journal,
@@ -100,17 +105,18 @@ def _make_sources(registry: Registry, connectors: Connectors) -> list[tuple[Inci
     return [(source, spec.part) for spec in registry.sources for source in spec.build(context)]
 
 
-def _make_quota(runtime: Runtime, settings: TenantSettings) -> Quota:
+def _make_quota(runtime: Runtime, settings: TenantSettings) -> tuple[Quota, Close | None]:
     rates: dict[OperationClass, Rate] = {}
     for spec in runtime.registry.connectors.values():
         rates |= spec.rates
     scale = settings.quota_scale
     if runtime.settings.redis_url is None:
-        return MemoryQuota(rates, runtime.clock, scale=scale)
+        return MemoryQuota(rates, runtime.clock, scale=scale), None
     from quell.quota.redis import RedisQuota  # costs 140 ms that one process alone never needs
 
     url = runtime.settings.redis_url.reveal()
-    return RedisQuota(url, TenantId(settings.name), rates, runtime.clock, scale=scale)
+    shared = RedisQuota(url, TenantId(settings.name), rates, runtime.clock, scale=scale)
+    return shared, shared.aclose
 
 
 def _sync_policy(settings: SyncSettings) -> SyncPolicy:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar, cast
 
 import structlog
@@ -39,6 +39,11 @@ class Connectors:
         self._specs = specs
         self._built: dict[tuple[type, str], Any] = {}
         self._given: dict[type, Any] = {}
+        self._at_end: list[Callable[[], Awaitable[None]]] = []
+
+    def at_end(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Have something closed with the connectors that were built upon it."""
+        self._at_end.append(close)
 
     def offer(self, kind: type, connector: Any) -> None:
         """Add a connector that the core itself has, the same for every identity."""
@@ -70,7 +75,10 @@ class Connectors:
             for (kind, _), connector in built.items()
             if (spec := self._spec(kind)).close is not None
         ]
-        for result in await asyncio.gather(*closing, return_exceptions=True):
+        results = await asyncio.gather(*closing, return_exceptions=True)
+        at_end, self._at_end = self._at_end, []
+        results += await asyncio.gather(*(close() for close in at_end), return_exceptions=True)
+        for result in results:
             if isinstance(result, BaseException):
                 logger.warning("A connector did not close", event_name="connector_not_closed")
 

@@ -10,6 +10,7 @@ import json
 import logging
 import re
 import sys
+import traceback
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, urlsplit
@@ -18,11 +19,14 @@ import msgspec
 import structlog
 
 from quell.domain.secret import Secret
+from quell.errors import QuellError
 from quell.settings import LoggingSettings
 
 __all__ = ["REDACTED", "Redaction", "configure_logging", "secrets_in"]
 
 REDACTED = "•••"
+#: most lines about one exception
+MOST_FRAMES = 80
 
 #: shapes of secrets, and of personal data that error texts of libraries may carry
 SHAPES = (
@@ -110,12 +114,7 @@ def configure_logging(settings: LoggingSettings, secrets: Iterable[str] = ()) ->
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
-        # without locals: they hold what the redaction could not know
-        structlog.processors.ExceptionRenderer(
-            structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-        )
-        if settings.format == "json"
-        else structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(_describe_exception),
     ]
     rendering: list[Any] = [_rendering(settings), redaction]
     structlog.configure(
@@ -137,6 +136,20 @@ def configure_logging(settings: LoggingSettings, secrets: Iterable[str] = ()) ->
     root.handlers[:] = [handler]
     root.setLevel(level)
     _quieten_libraries(level)
+
+
+def _describe_exception(exc_info: Any) -> str:
+    """Say what broke and where, without a defect's own words: they may quote an incident."""
+    lines: list[str] = []
+    error: BaseException | None = exc_info[1]
+    while error is not None and len(lines) < MOST_FRAMES:
+        lines.append(str(error) if isinstance(error, QuellError) else type(error).__name__)
+        lines += [
+            f"  at {frame.filename}:{frame.lineno} in {frame.name}"
+            for frame in reversed(traceback.extract_tb(error.__traceback__))
+        ]
+        error = error.__cause__ or error.__context__
+    return "\n".join(lines[:MOST_FRAMES])
 
 
 def _rendering(settings: LoggingSettings) -> Any:

@@ -87,9 +87,13 @@ class IncidentWriter:
             async with width:
                 await self.serve(incident_id, tally)
 
-        async with asyncio.TaskGroup() as group:
-            for incident_id in due:
-                group.create_task(serve(incident_id))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for incident_id in due:
+                    group.create_task(serve(incident_id))
+        except ExceptionGroup as failures:
+            # the journal's trouble is the same for all of them: callers know it by its own class
+            raise failures.exceptions[0] from failures
         return tally.report()
 
     async def serve(self, incident_id: IncidentId, tally: Tally | None = None) -> None:

@@ -1,0 +1,186 @@
+"""Duties: one worker does each at a time, another takes over, and no failure stops the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+
+from quell.domain.ids import TenantId, WorkerId
+from quell.errors import StateError
+from quell.journal import Journal, leases
+from quell.runtime.duty import FIRST_PAUSE, LEASE, LONGEST_PAUSE, Duty
+
+pytestmark = pytest.mark.anyio
+LAB = TenantId("lab")
+ONE, TWO = WorkerId("one"), WorkerId("two")
+LONG = 3600.0
+
+
+class Work:
+    """Counts who began what, and can be held up in the middle."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.at_once = 0
+        self.most_at_once = 0
+        self.goes_on = asyncio.Event()
+
+    def of(self, who: str) -> Callable[[], Awaitable[object]]:
+        async def work() -> None:
+            self.begun.append(who)
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+            try:
+                await self.goes_on.wait()
+            finally:
+                self.at_once -= 1
+
+        return work
+
+
+def duty(
+    work: Callable[[], Awaitable[object]], *, name: str = "poll/x", every: float = LONG
+) -> Duty:
+    return Duty(tenant_id=LAB, name=name, work=work, every=every)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not holds():  # noqa: ASYNC110 # what is waited for sets no event
+            await asyncio.sleep(0.01)
+
+
+async def test_two_holders_never_work_at_once_and_the_other_goes_on_when_one_stops(
+    open_journal: Callable[[], Journal],
+) -> None:
+    # given
+    work = Work()
+    stops = [asyncio.Event(), asyncio.Event()]
+    first, second = duty(work.of("one"), every=0.01), duty(work.of("two"), every=0.01)
+    keeping = [
+        asyncio.create_task(first.keep(open_journal(), ONE, stops[0])),
+        asyncio.create_task(second.keep(open_journal(), TWO, stops[1])),
+    ]
+    await until(lambda: bool(work.begun))
+    holder = work.begun[0]
+
+    # when: the holder is told to stop
+    stops[0 if holder == "one" else 1].set()
+    work.goes_on.set()
+
+    # then
+    other = "two" if holder == "one" else "one"
+    await until(lambda: other in work.begun)
+    assert work.most_at_once == 1
+    for stop in stops:
+        stop.set()
+    await asyncio.gather(*keeping)
+
+
+async def test_the_duty_of_a_holder_that_died_is_done_by_another_when_its_lease_is_over(
+    journal: Journal,
+) -> None:
+    # given: a holder that died with the lease in its hands
+    lease = "duty/poll/x"
+    fence = await journal.commit(leases.claim(LAB, lease, ONE, LEASE))
+    assert fence is not None
+    work = Work()
+    work.goes_on.set()
+    stop = asyncio.Event()
+    kept = duty(work.of("two"), every=0.01)
+    keeping = asyncio.create_task(kept.keep(journal, TWO, stop))
+
+    # when: first while the lease lasts, then when it is over
+    for _ in range(3):
+        kept.hasten.set()
+        await asyncio.sleep(0.02)
+    begun_under_lease = list(work.begun)
+    await journal.commit(leases.renew(LAB, lease, ONE, fence, timedelta(seconds=-1)))
+
+    # then
+    await until(lambda: bool(work.begun))
+    assert begun_under_lease == []
+    stop.set()
+    await keeping
+
+
+async def test_a_failing_duty_says_why_and_waits_longer_each_time_up_to_a_limit(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given: time that passes at once, and is written down
+    waits: list[float] = []
+    stop = asyncio.Event()
+
+    async def work() -> None:
+        raise StateError(what="The source", problem="is away", remedy="Wait for it.")
+
+    failing = duty(work)
+
+    async def rest(self: Duty, seconds: float, stop: asyncio.Event) -> None:
+        waits.append(seconds)
+        if len(waits) == 9:
+            stop.set()
+
+    monkeypatch.setattr(Duty, "_rest", rest)
+
+    # when
+    await failing.keep(journal, ONE, stop)
+
+    # then
+    assert waits[0] == FIRST_PAUSE
+    assert waits == sorted(waits)
+    assert waits[-1] == LONGEST_PAUSE
+    assert "The source: is away" in failing.problem
+
+
+async def test_a_duty_that_broke_stops_no_other_and_gets_well_again(journal: Journal) -> None:
+    # given
+    is_broken = [True]
+    done: list[str] = []
+    stop = asyncio.Event()
+
+    async def breaks() -> None:
+        if is_broken[0]:
+            raise ZeroDivisionError("ann@example.com")
+        done.append("mended")
+
+    async def works() -> None:
+        done.append("other")
+
+    broken, other = duty(breaks, name="broken", every=0.01), duty(works, name="other", every=0.01)
+
+    # when
+    keeping = [asyncio.create_task(one.keep(journal, ONE, stop)) for one in (broken, other)]
+    await until(lambda: bool(broken.problem) and done.count("other") >= 2)
+    problem = broken.problem
+    is_broken[0] = False
+    broken.hasten.set()
+    await until(lambda: "mended" in done and not broken.problem)
+
+    # then: what it says names the bug's kind and nothing of what it worked on
+    assert "ZeroDivisionError" in problem
+    assert "ann@example.com" not in problem
+    stop.set()
+    await asyncio.gather(*keeping)
+
+
+async def test_a_duty_that_is_hastened_does_not_wait_for_its_time(journal: Journal) -> None:
+    # given
+    work = Work()
+    work.goes_on.set()
+    stop = asyncio.Event()
+    kept = duty(work.of("one"))
+    keeping = asyncio.create_task(kept.keep(journal, ONE, stop))
+    await until(lambda: len(work.begun) == 1 and work.at_once == 0)
+    await asyncio.sleep(0.05)
+
+    # when
+    kept.hasten.set()
+
+    # then
+    await until(lambda: len(work.begun) == 2)
+    stop.set()
+    await keeping
