@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from tests.engine_world import DEVICE, OPERATOR, TENANT, World, failed, pending, unknown
@@ -64,7 +65,7 @@ async def test_what_is_so_already_is_held_and_nothing_is_sent(world: World) -> N
 async def test_a_vendor_operation_is_polled_and_the_run_waits_meanwhile(world: World) -> None:
     # given
     world.lab.instead["isolate"] = [pending("op1")]
-    answers: list[Outcome] = [pending("op1"), Succeeded(proof="op1")]
+    answers: list[Outcome] = [*[pending("op1")] * 5, Succeeded(proof="op1")]
     world.lab.operations["op1"] = lambda: answers.pop(0)
     ref = await world.start(ISOLATE, DEVICE)
 
@@ -76,6 +77,31 @@ async def test_a_vendor_operation_is_polled_and_the_run_waits_meanwhile(world: W
     assert states(world, ref) == ["pending"]
     assert await world.finish(ref) is RunState.DONE
     assert states(world, ref) == ["done"]
+
+
+async def test_a_vendor_operation_is_asked_about_soon_at_first_and_then_less_often(
+    world: World,
+) -> None:
+    # given
+    asked: list[float] = []
+    answers: list[Outcome] = [*[pending("op1")] * 6, Succeeded(proof="op1")]
+
+    def ask() -> Outcome:
+        asked.append((world.clock.now() - begun).total_seconds())
+        return answers.pop(0)
+
+    world.lab.instead["isolate"] = [pending("op1")]
+    world.lab.operations["op1"] = ask
+    begun = world.clock.now()
+
+    # when
+    await world.run(ISOLATE, DEVICE)
+
+    # then
+    pauses = [round(after - before) for before, after in pairwise([0.0, *asked])]
+    assert asked[0] <= 3
+    assert pauses == sorted(pauses)
+    assert 9 <= pauses[-1] <= 12
 
 
 async def test_an_operation_that_takes_too_long_is_cancelled_at_the_vendor(world: World) -> None:
@@ -479,7 +505,7 @@ async def test_a_state_that_may_come_back_is_looked_at_a_second_time(world: Worl
 async def test_a_cancelled_run_settles_what_is_open_and_starts_nothing_more(world: World) -> None:
     # given
     world.lab.instead["isolate"] = [pending("op1")]
-    answers: list[Outcome] = [pending("op1"), Succeeded(proof="op1")]
+    answers: list[Outcome] = [*[pending("op1")] * 5, Succeeded(proof="op1")]
     world.lab.operations["op1"] = lambda: answers.pop(0)
     text = ISOLATE + "  - {id: note, do: incident.comment, with: {text: hello}}\n"
     ref = await world.start(text, DEVICE)
