@@ -9,6 +9,7 @@ import socket
 import uuid
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ from quell.domain.ids import WorkerId
 from quell.domain.offers import CheckResult, WebhookEvent
 from quell.engine import RunRef
 from quell.errors import JournalError
-from quell.journal import Journal, workers
+from quell.journal import Journal, commits, workers
 from quell.plugins import Lock, Registry, load_plugins
 from quell.runtime.assemble import assemble
 from quell.runtime.burial import bury_the_dead
@@ -36,6 +37,8 @@ logger = structlog.get_logger(__name__)
 
 #: seconds between two signs of life
 BEAT_EVERY = 5.0
+#: signs of life between two clean-ups of the journal
+BEATS_TO_PRUNE = 120
 
 Wake = Callable[[RunRef], None]
 #: something that is served beside the duties until the sign to stop
@@ -136,9 +139,13 @@ class Runtime:
         await self.journal.commit(here)
 
     async def _beat(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
+        for beat in count():
+            if stop.is_set():
+                return
             try:
                 await self.journal.commit(workers.beat(self.worker_id))
+                if beat % BEATS_TO_PRUNE == 0:
+                    await self.journal.commit(commits.prune())
             except JournalError as error:
                 # a database that restarts ends no worker: duties and leases wait for it, too
                 logger.warning("No sign of life written: %s", error, event_name="beat_failed")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from quell.domain.ids import TenantId
 from quell.errors import JournalUnavailable, JournalVersionError, StateError
 from quell.journal import Journal, Transaction, Write
+from quell.journal import commits as commits_journal
 from quell.journal.tables import commits, switches
 
 TENANT = TenantId("contoso")
@@ -165,6 +167,37 @@ def test_a_journal_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
 
     # then
     assert (tmp_path / "state" / "quell.sqlite3").stat().st_mode & 0o077 == 0
+
+
+class HandClock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.moment = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.moment
+
+    async def sleep(self, seconds: float) -> None:
+        self.moment += timedelta(seconds=seconds)
+
+
+def test_old_commits_are_forgotten_and_late_ones_are_kept() -> None:
+    # given
+    clock = HandClock()
+    journal = Journal.open("sqlite://", clock=clock)
+    for number in range(3):
+        journal.commit_now(put(f"old{number}"))
+    clock.moment += timedelta(hours=2)
+    journal.commit_now(put("late"))
+
+    # when
+    forgotten = journal.commit_now(commits_journal.prune())
+
+    # then
+    assert forgotten == 3
+    assert commit_count(journal) == 2
+    journal.close()
 
 
 WRITE_MANY = """
