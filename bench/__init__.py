@@ -1,0 +1,1 @@
+"""Measurements of quell: figures that are printed with their settings, and never asserted by tests."""

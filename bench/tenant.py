@@ -1,0 +1,165 @@
+"""A simulated tenant in a process of its own: filled, changed and asked over a pipe."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+from collections.abc import Generator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from quell_microsoft.simulator.server import RunningSimulator, SimulatorOptions, start
+
+__all__ = ["SimulatedTenant", "alert_of", "simulated_tenant"]
+
+#: what an analyst sets an incident to, by turns
+SEVERITIES = ("low", "medium", "high")
+#: limits are switched off: what is measured is quell, not Microsoft's patience
+KNOBS = {"throttle_scale": 0}
+#: seconds that the process may take to answer
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedTenant:
+    """The tenant as the measurement sees it: only through its pipe, and its HTTPS address."""
+
+    _pipe: Connection
+
+    def ready(self) -> dict[str, Any]:
+        """Give what a client needs to know."""
+        return dict(self._ask("ready"))
+
+    def fill(self, count: int) -> None:
+        """Let so many incidents come about, each with one alert."""
+        self._ask("fill", count)
+
+    def change(self, turn: int) -> str:
+        """Let an analyst change the severity of every incident; gives the new one."""
+        return str(self._ask("change", turn))
+
+    def calls(self) -> dict[str, int]:
+        """Give how many calls were answered so far, by method and route."""
+        return dict(self._ask("calls"))
+
+    def copies(self, severity: str) -> int:
+        """Count the copies in Sentinel that have a severity."""
+        return int(self._ask("copies", severity))
+
+    def _ask(self, what: str, argument: Any = None) -> Any:
+        self._pipe.send((what, argument))
+        if not self._pipe.poll(PATIENCE):
+            raise TimeoutError(f"the simulated tenant did not answer {what}")
+        return self._pipe.recv()
+
+
+@contextlib.contextmanager
+def simulated_tenant() -> Generator[SimulatedTenant, None, None]:
+    """Run a tenant until the block ends."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs,), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield SimulatedTenant(ours)
+    finally:
+        ours.close()
+        process.join(PATIENCE)
+        if process.is_alive():
+            process.kill()
+
+
+def _serve(pipe: Connection) -> None:
+    os.environ.pop("REQUESTS_CA_BUNDLE", None)
+    with start(SimulatorOptions(config=KNOBS)) as simulator, contextlib.suppress(EOFError):
+        while True:
+            what, argument = pipe.recv()
+            pipe.send(_answer(simulator, what, argument))
+
+
+def _answer(simulator: RunningSimulator, what: str, argument: Any) -> Any:
+    match what:
+        case "ready":
+            return simulator.ready()
+        case "fill":
+            return _fill(simulator, argument)
+        case "change":
+            return _change(simulator, argument)
+        case "calls":
+            return _calls(simulator)
+        case _:
+            return _copies(simulator, argument)
+
+
+def _fill(simulator: RunningSimulator, count: int) -> None:
+    queue = simulator.tenant.queue
+    for number in range(count):
+        body = queue.new_incident(
+            {"displayName": f"Beacon on ws-{number:05}", "severity": "medium"}
+        ).body
+        queue.add_alert(alert_of(body["id"], number, body["createdDateTime"]), body["id"])
+
+
+def alert_of(incident_id: str, number: int, stamp: str) -> dict[str, Any]:
+    """Make the JSON of an alert about one device."""
+    return {
+        "@odata.type": "#microsoft.graph.security.alert",
+        "id": f"da{number:08}",
+        "incidentId": incident_id,
+        "title": "Command and control beacon",
+        "severity": "medium",
+        "status": "new",
+        "serviceSource": "microsoftDefenderForEndpoint",
+        "category": "CommandAndControl",
+        "createdDateTime": stamp,
+        "lastUpdateDateTime": stamp,
+        "evidence": [
+            {
+                "@odata.type": "#microsoft.graph.security.deviceEvidence",
+                "createdDateTime": stamp,
+                "verdict": "suspicious",
+                "remediationStatus": "none",
+                "roles": ["compromised"],
+                "mdeDeviceId": f"{number:040x}",
+                "deviceDnsName": f"ws-{number:05}.contoso.example",
+            }
+        ],
+    }
+
+
+def _change(simulator: RunningSimulator, turn: int) -> str:
+    queue = simulator.tenant.queue
+    severity = SEVERITIES[turn % len(SEVERITIES)]
+    for incident in queue.incidents.values():
+        queue.change_incident(incident, {"severity": severity}, "analyst@contoso.example")
+    return severity
+
+
+def _calls(simulator: RunningSimulator) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for (method, route, _), count in list(simulator.tenant.ledger.calls.items()):
+        name = f"{method} {_short(route)}"
+        found[name] = found.get(name, 0) + count
+    return found
+
+
+def _short(route: str) -> str:
+    """Name the product, and leave out what all its routes have in common."""
+    for product, begin in (
+        ("defender", "/v1.0/security"),
+        ("sentinel", "Microsoft.SecurityInsights"),
+    ):
+        if begin in route:
+            return product + route.partition(begin)[2]
+    return route
+
+
+def _copies(simulator: RunningSimulator, severity: str) -> int:
+    workspace = simulator.tenant.workspaces[0]
+    return sum(
+        str(one.properties.get("severity")).lower() == severity
+        for one in workspace.incidents.values()
+    )
