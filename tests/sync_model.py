@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from quell.domain.fields import SHARED, FieldRule
 from quell.domain.ids import SourceId
 from quell.domain.incident import (
     Alert,
@@ -25,6 +26,7 @@ from quell.domain.incident import (
     Owner,
     Severity,
     Status,
+    Task,
     Verdict,
 )
 from quell.domain.ports import NewIncident, ObservedIncident, PolledPage
@@ -32,7 +34,7 @@ from quell.errors import AnswerNotFound, ConnectorError, WriteConflict
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 WRITES = {"create", "update", "comment"}
-FIELDS: tuple[str, ...] = IncidentFields.__struct_fields__
+FIELDS: tuple[str, ...] = SHARED
 
 
 class ManualClock:
@@ -76,6 +78,10 @@ class ModelSource:
     can_create = False
     writable = frozenset(FIELDS)
     comment_limit = 1000
+    comments_at_most = 100
+    tasks_at_most = 40
+    carried: frozenset[str] = frozenset()
+    fields: Mapping[str, FieldRule] = {}
     poll_every = 30.0
     has_etags = False
 
@@ -168,13 +174,16 @@ class ModelSource:
         if not changed:
             yield PolledPage(incidents=(), cursor=last)
 
-    async def fetch(self, native_id: str) -> ObservedIncident:
+    async def put_task(self, native_id: str, task: Task, key: str) -> Task:
+        raise NotImplementedError
+
+    async def fetch(self, native_id: str, *, details: bool = True) -> ObservedIncident:
         self._enter("fetch")
         if native_id in self.poisoned:
             raise self.poisoned[native_id]
         if native_id not in self.records:
             raise AnswerNotFound(endpoint="GET model", status=404)
-        return self.observed(native_id)
+        return self.observed(native_id, is_whole=details)
 
     def observed(self, native_id: str, *, is_whole: bool = True) -> ObservedIncident:
         if native_id in self.lagging:

@@ -10,8 +10,9 @@ from typing import Any, NoReturn
 from uuid import NAMESPACE_URL, uuid5
 
 from quell import ConnectorContext, ObservedIncident, PolledPage
+from quell.domain.fields import FieldRule
 from quell.domain.ids import SourceId
-from quell.domain.incident import Comment, IncidentFields
+from quell.domain.incident import Comment, IncidentFields, Task
 from quell.domain.ports import Clock, NewIncident
 from quell.errors import AnswerNotFound, BadAnswer, ConnectorError, RequestRefused, ServerFailure
 from quell_defender import mapping as fields_mapping
@@ -40,6 +41,10 @@ class DefenderIncidents:
     can_create: bool = False
     writable: frozenset[str] = fields_mapping.WRITABLE
     comment_limit: int = 30_000
+    comments_at_most: int = 100
+    tasks_at_most: int = 0
+    carried: frozenset[str] = frozenset()
+    fields: Mapping[str, FieldRule] = {}
 
     def __init__(
         self,
@@ -140,8 +145,10 @@ class DefenderIncidents:
 
     # -- one incident --------------------------------------------------------------------------
 
-    async def fetch(self, native_id: str) -> ObservedIncident:
-        """Read one incident with its alerts and comments. Raises AnswerNotFound."""
+    async def fetch(self, native_id: str, *, details: bool = True) -> ObservedIncident:
+        """Read one incident with its alerts and comments, or its fields alone. Raises AnswerNotFound."""
+        if not details:
+            return observe(self.source_id, await self._reader.get(native_id))
         return observe(self.source_id, await self._reader.get_with_alerts(native_id))
 
     def project(self, name: str, fields: IncidentFields, native: Mapping[str, Any]) -> Any:
@@ -187,6 +194,14 @@ class DefenderIncidents:
                 remedy="Look at the incident before the comment is added again.",
             )
         return found
+
+    async def put_task(self, native_id: str, task: Task, key: str) -> NoReturn:
+        """Refuse: the product offers no tasks to applications."""
+        raise RequestRefused(
+            endpoint=f"PUT {INCIDENTS}/{native_id}/tasks",
+            problem="Defender incidents have no tasks",
+            remedy="Keep the task in a copy of the incident that can hold it.",
+        )
 
     async def find_comment(self, native_id: str, key: str) -> Comment | None:
         """Look for the comment whose text carries our key."""

@@ -11,8 +11,9 @@ from uuid import UUID, uuid5
 import msgspec
 
 from quell import ConnectorContext, ObservedIncident, PolledPage
+from quell.domain.fields import FieldRule
 from quell.domain.ids import SourceId
-from quell.domain.incident import Comment, IncidentFields
+from quell.domain.incident import Comment, IncidentFields, Task
 from quell.domain.ports import Clock, NewIncident
 from quell.errors import AnswerNotFound, RequestRefused, WriteConflict
 from quell_microsoft import ArmClient
@@ -40,6 +41,10 @@ class SentinelIncidents:
     system: str = "sentinel"
     writable: frozenset[str] = fields_mapping.WRITABLE
     comment_limit: int = messages.LIMIT
+    comments_at_most: int = 100
+    tasks_at_most: int = 40
+    carried: frozenset[str] = frozenset()
+    fields: Mapping[str, FieldRule] = {}
 
     def __init__(
         self,
@@ -110,10 +115,12 @@ class SentinelIncidents:
 
     # -- one incident --------------------------------------------------------------------------
 
-    async def fetch(self, native_id: str) -> ObservedIncident:
-        """Read one incident with its alerts and comments. Raises AnswerNotFound."""
+    async def fetch(self, native_id: str, *, details: bool = True) -> ObservedIncident:
+        """Read one incident with its alerts and comments, or its fields alone. Raises AnswerNotFound."""
         row = await self._reader.get(native_id)
         listed = self._observe(row)
+        if not details:
+            return listed
         parts: dict[str, list[Any]] = {"alerts": [], "comments": []}
         if listed.alert_count != 0:
             parts["alerts"] = await self._reader.alerts(native_id)
@@ -184,6 +191,10 @@ class SentinelIncidents:
         except AnswerNotFound:
             return None
         return read_comment(found)
+
+    async def put_task(self, native_id: str, task: Task, key: str) -> Task:
+        """Make or change a task."""
+        raise NotImplementedError
 
     def _comment_name(self, native_id: str, key: str) -> str:
         return str(uuid5(NAMES, f"comment:{self._workspace.path}:{native_id}:{key}".lower()))

@@ -27,6 +27,7 @@ __all__ = [
     "Echo",
     "Hub",
     "HubComment",
+    "HubTask",
     "IncidentWrite",
     "Link",
     "Mark",
@@ -61,6 +62,8 @@ class WriteKind(StrEnum):
     COMMENT = "comment"
     #: close a copy that another one has taken the place of
     RETIRE = "retire"
+    #: make a task, or mark it as done or open
+    TASK = "task"
 
 
 class Acceptance(StrEnum):
@@ -103,6 +106,8 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     link_id: LinkId | None = None
     bounds: Bounds
     by: str = ""
+    #: in JSON words, what the product that detects said last by itself; unset before it said any
+    vouched: Any = msgspec.UNSET
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,6 +188,22 @@ class HubComment(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(copy for copy in self.copies if copy.link_id == link_id)
 
 
+class HubTask(msgspec.Struct, frozen=True, kw_only=True):
+    """One task of the incident, wherever it was made, and where it is copied to."""
+
+    id: str
+    #: unique within the incident
+    origin_key: str
+    origin_link_id: LinkId | None = None
+    title: str
+    description: str = ""
+    is_done: bool = False
+    #: whether it is done in each copy, as last read there, by link
+    seen: dict[str, bool] = {}
+    #: the product's id of it in each copy, once it is known to be there, by link
+    native_keys: dict[str, str] = {}
+
+
 class AlertNote(msgspec.Struct, frozen=True, kw_only=True):
     """What is remembered of an alert: its content's digest, and the digest told to our copies."""
 
@@ -231,6 +252,7 @@ class Hub(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
     links: tuple[Link, ...] = ()
     comments: tuple[HubComment, ...] = ()
+    tasks: tuple[HubTask, ...] = ()
     #: by `source_id/native_id`
     alerts: dict[str, AlertNote] = {}
     #: planned, sending and parked ones

@@ -26,6 +26,7 @@ __all__ = [
     "Owner",
     "Severity",
     "Status",
+    "Task",
     "Verdict",
 ]
 
@@ -123,6 +124,17 @@ class Comment(msgspec.Struct, frozen=True, kw_only=True):
     mirror_of: str | None = None
 
 
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to be done for an incident, as its product shows it."""
+
+    #: the product's id
+    key: str
+    title: str
+    description: str = ""
+    is_done: bool = False
+    created_by: str = ""
+
+
 class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One detection by a product, with its evidence. `raw` is the product's own JSON, whole."""
 
@@ -135,6 +147,11 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     category: str = ""
     created: str | None = None
     updated: str | None = None
+    #: first and last thing that it tells of, by the product's clock
+    first_activity: datetime | None = None
+    last_activity: datetime | None = None
+    #: MITRE ATT&CK tactics in quell's spelling: `initial_access`, `lateral_movement`, …
+    tactics: frozenset[str] = frozenset()
     evidence: tuple[Evidence, ...] = ()
     raw: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
 
@@ -153,6 +170,11 @@ class IncidentFields(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict | None = None
     closing_comment: str | None = None
     tags: frozenset[str] = frozenset()
+    #: what follows from the alerts, and is never decided between copies
+    first_activity: datetime | None = None
+    last_activity: datetime | None = None
+    tactics: frozenset[str] = frozenset()
+    products: frozenset[str] = frozenset()
 
     def replace(self, changes: Mapping[str, Any]) -> IncidentFields:
         """Return these fields with some of them changed; unknown names raise TypeError."""

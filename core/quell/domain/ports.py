@@ -13,8 +13,9 @@ from typing import Any, Protocol
 import msgspec
 
 from quell.domain.entity import Entity, EntityKind
+from quell.domain.fields import FieldRule
 from quell.domain.ids import IncidentId, SourceId
-from quell.domain.incident import Alert, Comment, IncidentFields
+from quell.domain.incident import Alert, Comment, IncidentFields, Task
 from quell.domain.outcome import Outcome
 
 __all__ = [
@@ -97,6 +98,9 @@ class ObservedIncident(msgspec.Struct, frozen=True, kw_only=True):
     #: None where this observation did not include them (a list without details)
     alerts: tuple[Alert, ...] | None = None
     comments: tuple[Comment, ...] | None = None
+    tasks: tuple[Task, ...] | None = None
+    #: alerts that are known to be new or changed, where `alerts` as a whole is not included
+    news: tuple[Alert, ...] = ()
     #: counts from the list, to tell whether details must be fetched; None where not given
     alert_count: int | None = None
     comment_count: int | None = None
@@ -149,8 +153,15 @@ class IncidentSource(Protocol):
     can_create: bool
     #: canonical field names that can be written here
     writable: frozenset[str]
-    #: most characters of one comment here
+    #: how the product holds each field of `FIELD_TABLE`, by name; what is missing it does not have
+    fields: Mapping[str, FieldRule]
+    #: what the product's own connector keeps equal, by itself, in copies that it made: canonical
+    #: field names and `comments`; empty where there is no such connector
+    carried: frozenset[str]
+    #: most characters of one comment here, most comments of one incident, most tasks
     comment_limit: int
+    comments_at_most: int
+    tasks_at_most: int
     #: seconds between two polls
     poll_every: float
 
@@ -158,8 +169,8 @@ class IncidentSource(Protocol):
         """Go through what changed since the cursor (None: everything in the look-back window)."""
         ...
 
-    async def fetch(self, native_id: str) -> ObservedIncident:
-        """Read one incident with its alerts and comments. Raises AnswerNotFound."""
+    async def fetch(self, native_id: str, *, details: bool = True) -> ObservedIncident:
+        """Read one incident with its alerts and comments, or its fields alone. Raises AnswerNotFound."""
         ...
 
     def project(self, name: str, fields: IncidentFields, native: Mapping[str, Any]) -> Any:
@@ -188,6 +199,10 @@ class IncidentSource(Protocol):
 
     async def comment(self, native_id: str, text: str, key: str) -> Comment:
         """Add a comment. `key` is ours and is in the text or the id: a repeat can be looked up."""
+        ...
+
+    async def put_task(self, native_id: str, task: Task, key: str) -> Task:
+        """Change a task, or make one where `task.key` is empty; its id then follows from `key`."""
         ...
 
     async def find_comment(self, native_id: str, key: str) -> Comment | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+from quell.domain.fields import SHARED
 from quell.domain.hub import Hub, Link
 from quell.domain.ids import SourceId
 from quell.domain.incident import IncidentFields
@@ -15,8 +16,8 @@ __all__ = ["FIELDS", "Part", "Sides"]
 
 #: `detects` is where incidents begin; `mirrors` is where copies are made
 Part = Literal["detects", "mirrors"]
-#: every field that the copies share
-FIELDS: tuple[str, ...] = IncidentFields.__struct_fields__
+#: every field that is decided between copies
+FIELDS: tuple[str, ...] = SHARED
 
 
 class Sides:

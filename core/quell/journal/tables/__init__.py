@@ -6,6 +6,7 @@ tables, and a test keeps the two equal on both engines.
 
 from quell.journal.tables.declare import metadata
 from quell.journal.tables.effects import approvals, counters, effects, holds, targets
+from quell.journal.tables.events import event_batches
 from quell.journal.tables.incidents import (
     alerts,
     comment_copies,
@@ -20,6 +21,7 @@ from quell.journal.tables.incidents import (
     links,
     parked_items,
     revisions,
+    tasks,
     webhook_events,
 )
 from quell.journal.tables.process import audit, commits, leases, notices, switches, workers
@@ -50,6 +52,7 @@ __all__ = [
     "effects",
     "entities",
     "entity_aliases",
+    "event_batches",
     "held_starts",
     "holds",
     "incident_entities",
@@ -67,6 +70,7 @@ __all__ = [
     "steps",
     "switches",
     "targets",
+    "tasks",
     "webhook_events",
     "workers",
 ]

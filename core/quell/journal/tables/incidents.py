@@ -23,6 +23,7 @@ __all__ = [
     "links",
     "parked_items",
     "revisions",
+    "tasks",
     "webhook_events",
 ]
 
@@ -205,6 +206,16 @@ comment_copies = table(
     may("native_key"),
     may("confirmed_at", Instant),
     sa.Index(None, "tenant_id", "link_id"),
+)
+
+tasks = table(
+    "tasks",
+    key("id"),
+    need("incident_id"),
+    #: `HubTask`
+    need("body", Body),
+    need("seen_at", Instant),
+    sa.Index(None, "tenant_id", "incident_id"),
 )
 
 incident_writes = table(
