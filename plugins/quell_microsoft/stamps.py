@@ -10,7 +10,10 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-__all__ = ["parse_stamp", "write_stamp"]
+__all__ = ["parse_moment", "parse_stamp", "write_stamp"]
+
+#: what is older than any product that tells of it happened never
+EARLIEST = 1980
 
 _STAMP = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,12}))?)?\s*"
@@ -34,6 +37,12 @@ def parse_stamp(value: Any) -> datetime | None:
         ).astimezone(UTC)  # fmt: skip
     except (ValueError, OverflowError):
         return None
+
+
+def parse_moment(value: Any) -> datetime | None:
+    """Read when something happened; the products write the years 1 and 1601 for "never"."""
+    moment = parse_stamp(value)
+    return moment if moment is not None and moment.year >= EARLIEST else None
 
 
 def _zone(match: re.Match[str]) -> timezone:

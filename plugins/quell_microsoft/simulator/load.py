@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from .load_sentinel import FoundSentinel, add_sentinel
 from .odata import as_list
 from .state.clock import sortable, stamp
 from .state.tenant import Tenant
+from .unloaded import why_not
 from .wire import Json, as_object, as_objects, as_text, new_guid
 from .witness import add_witnesses
 
@@ -31,10 +33,13 @@ class Found:
     alerts: list[tuple[str, Json]] = field(default_factory=list[tuple[str, Json]])
     users: list[tuple[str, Json]] = field(default_factory=list[tuple[str, Json]])
     machines: list[tuple[str, Json]] = field(default_factory=list[tuple[str, Json]])
+    actions: list[tuple[str, Json]] = field(default_factory=list[tuple[str, Json]])
+    sentinel: FoundSentinel = field(default_factory=FoundSentinel)
 
     def count(self) -> int:
         """Count everything found so far."""
-        return len(self.incidents) + len(self.alerts) + len(self.users) + len(self.machines)
+        lists = (self.incidents, self.alerts, self.users, self.machines, self.actions)
+        return sum(map(len, lists)) + self.sentinel.count()
 
 
 def load_directory(tenant: Tenant, directory: Path) -> None:
@@ -52,6 +57,12 @@ def load_directory(tenant: Tenant, directory: Path) -> None:
             tenant.devices.add_machine(body)
         else:
             tenant.skipped.append(f"{name}: machine {body['id'][:64]} is there already")
+    for name, body in found.actions:
+        if body["id"] not in tenant.devices.actions:
+            tenant.devices.actions[body["id"]] = body
+        else:
+            tenant.skipped.append(f"{name}: action {body['id'][:64]} is there already")
+    add_sentinel(tenant, found.sentinel)
     for name, body in found.incidents:
         _add_incident(tenant, name, body)
     for name, body in found.alerts:
@@ -65,14 +76,16 @@ def _load_file(tenant: Tenant, path: Path, name: str, found: Found) -> None:
         tenant.skipped.append(f"{name}: {error.strerror}")
         return
     before = found.count()
+    documents: list[Any] = []
     try:
         for document in _documents(text):
+            documents.append(document)
             _collect(document, name, found, 0)
     except (ValueError, RecursionError):
         tenant.skipped.append(f"{name}: not JSON")
         return
     if found.count() == before:
-        tenant.skipped.append(f"{name}: no Graph incident or alert in it")
+        tenant.skipped.append(f"{name}: {why_not(documents)}")
 
 
 def _documents(text: str) -> Iterator[Any]:
@@ -96,6 +109,8 @@ def _collect(value: Any, name: str, found: Found, depth: int) -> None:
             _collect(item, name, found, depth + 1)
     elif isinstance(value, dict):
         body = cast("Json", value)
+        about = as_text(as_object(body.get("parameters")).get("incidentId"))
+        found.sentinel.about = about or (found.sentinel.about if depth else "")
         if not _sort_in(body, name, found):
             for item in body.values():
                 _collect(item, name, found, depth + 1)
@@ -110,9 +125,13 @@ def _collect(value: Any, name: str, found: Found, depth: int) -> None:
 def _sort_in(body: Json, name: str, found: Found) -> bool:
     if isinstance(body.get("id"), int) and not isinstance(body["id"], bool):
         body = {**body, "id": str(body["id"])}
+    if found.sentinel.take(name, body):
+        return True
     if not as_text(body.get("id")):
         return False
-    if _is_alert(body):
+    if as_text(body.get("machineId")) and "requestor" in body and as_text(body.get("type")):
+        found.actions.append((name, body))
+    elif _is_alert(body):
         found.alerts.append((name, body))
     elif _is_incident(body):
         found.incidents.append((name, body))
@@ -151,7 +170,7 @@ def _add_incident(tenant: Tenant, name: str, recorded: Json) -> None:
     body = dict(recorded)
     alerts = as_objects(body.pop("alerts", None))
     known = tenant.queue.incidents.get(body["id"])
-    now = stamp(tenant.clock.now())
+    now = stamp(tenant.clock.shown())
     for field_name in ("createdDateTime", "lastUpdateDateTime"):
         if sortable(body.get(field_name)) is None:
             body[field_name] = body.get("createdDateTime") or now
@@ -181,7 +200,7 @@ def _add_alert(tenant: Tenant, name: str, recorded: Json, incident_id: str | Non
     if alert_id in tenant.queue.alerts:
         tenant.skipped.append(f"{name}: alert {alert_id[:64]} is there already")
         return
-    now = stamp(tenant.clock.now())
+    now = stamp(tenant.clock.shown())
     for field_name in ("createdDateTime", "lastUpdateDateTime"):
         if sortable(body.get(field_name)) is None:
             body[field_name] = body.get("createdDateTime") or now

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, cast
@@ -94,8 +96,8 @@ def matches(condition: Filter, row: Mapping[str, Any]) -> bool:
             return matches(left, row) or matches(right, row)
         case Not(inner):
             return not matches(inner, row)
-        case Compare(path, operator, literal):
-            return _compare(value_at(row, path), operator, literal)
+        case Compare(path, name, literal):
+            return _compare(value_at(row, path), name, literal)
         case Among(path, literals):
             return any(_compare(value_at(row, path), "eq", literal) for literal in literals)
         case Call(function, path, wanted):
@@ -108,9 +110,14 @@ def matches(condition: Filter, row: Mapping[str, Any]) -> bool:
 def value_at(row: Any, path: str) -> Any:
     """Follow a property path with `/`; None where it leads nowhere."""
     value = row
-    for part in path.split("/"):
+    for part in _parts(path):
         value = cast("dict[str, Any]", value).get(part) if isinstance(value, dict) else None
     return value
+
+
+@functools.lru_cache(maxsize=1024)
+def _parts(path: str) -> tuple[str, ...]:
+    return tuple(path.split("/"))
 
 
 def as_list(value: Any) -> list[Any]:
@@ -118,23 +125,25 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType]
 
 
-def _compare(value: Any, operator: str, literal: Literal) -> bool:
+def _compare(value: Any, name: str, literal: Literal) -> bool:
     if literal is None:
-        return (value is None) == (operator == "eq") if operator in ("eq", "ne") else False
+        return (value is None) == (name == "eq") if name in ("eq", "ne") else False
     if value is None:
-        return operator == "ne"
+        return name == "ne"
     left, right = _comparable(value, literal)
     if left is None:
-        return operator == "ne"
-    results = {
-        "eq": left == right,
-        "ne": left != right,
-        "lt": left < right,
-        "le": left <= right,
-        "gt": left > right,
-        "ge": left >= right,
-    }
-    return bool(results[operator])
+        return name == "ne"
+    return bool(_OPERATORS[name](left, right))
+
+
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+}
 
 
 def _comparable(value: Any, literal: Literal) -> tuple[Any, Any]:

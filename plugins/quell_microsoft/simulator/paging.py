@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import heapq
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -36,6 +37,12 @@ class Paging:
     token_name: str = "$skiptoken"  # noqa: S105 - the name of a query option
     #: names allowed in `$orderby` beyond those that can be filtered
     sortable: Properties | None = None
+    #: a page has no more rows than that, whatever was asked for
+    cap: int | None = None
+
+    def capped(self, rows: int) -> Paging:
+        """Give the same list with shorter pages."""
+        return replace(self, cap=rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +71,12 @@ def cut_page(rows: Sequence[Json], query: Mapping[str, str], paging: Paging) -> 
         order = _order(query, paging)
     except ODataError as error:
         raise Refusal(400, "BadRequest", f"Invalid filter clause: {error}") from error
-    placed = _sorted([(_position(row, order, paging), row) for row in kept], order)
+    placed = [(_position(row, order, paging), row) for row in kept]
     rest = _after_token(placed, query, paging, order)
-    rest = rest[_skip(query, paging) :]
-    top = _top(query, paging)
-    page = rest[:top]
-    more = len(rest) > top > 0
+    skip, top = _skip(query, paging), _top(query, paging)
+    first = _first(rest, order, skip + top)[skip:]
+    page = first[:top]
+    more = len(rest) - skip > top > 0
     token = _token(page[-1][0]) if more else None
     return Page([row for _, row in page], len(kept), token)
 
@@ -131,6 +138,19 @@ def _position(row: Json, order: Order, paging: Paging) -> list[Any]:
     return [*(_sort_value(row, path, paging) for path, _ in order), [len(key), key]]
 
 
+def _first(placed: list[Placed], order: Order, count: int) -> list[Placed]:
+    """Give the first rows in order: a queue has many pages, and none needs all of it sorted."""
+    directions = set(_directions(order))
+    if len(directions) == 1:
+        pick = heapq.nlargest if directions == {True} else heapq.nsmallest
+        return pick(count, placed, key=_place)
+    return _sorted(placed, order)[:count]
+
+
+def _place(item: Placed) -> list[Any]:
+    return item[0]
+
+
 def _sorted(placed: list[Placed], order: Order) -> list[Placed]:
     """Sort by the last key first: each pass keeps the order of the one before."""
     for index, descending in reversed(list(enumerate(_directions(order)))):
@@ -186,7 +206,7 @@ def _top(query: Mapping[str, str], paging: Paging) -> int:
     asked = _number(query, "$top", paging.default_top)
     if asked > paging.max_top and not paging.clamps:
         raise top_too_large(paging.max_top, asked)
-    return min(asked, paging.max_top)
+    return min(asked, paging.max_top, paging.max_top if paging.cap is None else paging.cap)
 
 
 def _number(query: Mapping[str, str], name: str, default: int) -> int:

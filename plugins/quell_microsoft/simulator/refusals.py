@@ -22,7 +22,7 @@ def render(refusal: Refusal, api: Api, call: Call) -> Answer:
 
 
 def _graph(refusal: Refusal, call: Call, request_id: str) -> Json:
-    moment: datetime = call.tenant.clock.now()
+    moment: datetime = call.tenant.clock.shown()
     inner: Json = {
         "date": f"{moment:%Y-%m-%dT%H:%M:%S}",
         "request-id": request_id,

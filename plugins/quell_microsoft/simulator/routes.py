@@ -15,6 +15,7 @@ from .apis import (
     machines,
     mail,
     sentinel,
+    sentinel_edits,
     sentinel_parts,
     sentinel_relations,
     sign_in,
@@ -27,6 +28,7 @@ from .call import Operation
 def all_operations() -> list[Operation]:
     """List every operation; of two that match, the first answers."""
     found: list[Operation] = [*control.operations(), *edits.operations()]
+    found += sentinel_edits.operations()
     for root in ("/v1.0", "/beta"):
         for module in (incidents, alerts, identities, mail, hunting, users, batch):
             found += module.operations(root)

@@ -79,7 +79,7 @@ def _alert(cast: Cast, scene: Scene, title: str, technique: str, incident_id: st
     source, product, prefix = _SOURCES[scene.product]
     tenant = cast.tenant
     provider_id = tenant.guid()
-    now = stamp(tenant.clock.now())
+    now = stamp(tenant.clock.shown())
     return {
         "id": prefix + provider_id,
         "providerAlertId": provider_id,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from quell_microsoft.simulator.call import Call, Operation
+from quell_microsoft.simulator.listing import list_page, refuse_poison
 from quell_microsoft.simulator.odata import Kind
-from quell_microsoft.simulator.paging import Paging, cut_page, next_link, select
+from quell_microsoft.simulator.paging import Paging, select
 from quell_microsoft.simulator.state.clock import stamp
-from quell_microsoft.simulator.state.queue import CORRELATION, Alert
+from quell_microsoft.simulator.state.items import Alert
 from quell_microsoft.simulator.state.throttle import GRAPH_SECURITY
 from quell_microsoft.simulator.wire import Answer, Api, Json, Refusal, as_object, as_text, as_texts
 
@@ -92,14 +93,14 @@ def list_alerts(call: Call) -> Answer:
         for alert in call.tenant.queue.alerts.values()
         if alert.released and (seen := alert.visible(now)) is not None
     ]
-    page = cut_page(rows, call.query, PAGING)
+    page, link = list_page(call, rows, PAGING)
     body: Json = {"@odata.context": context(call, "security/alerts_v2")}
     if call.query.get("$count", "").casefold() == "true":
         body["@odata.count"] = page.total
     properties = WRITABLE | READ_ONLY
     body["value"] = [select(mask(row, call), call.query, properties) for row in page.rows]
-    if page.token is not None:
-        body["@odata.nextLink"] = next_link(call.base, call.path, call.query, PAGING, page.token)
+    if link is not None:
+        body["@odata.nextLink"] = link
     return Answer(body=body)
 
 
@@ -124,7 +125,7 @@ def update(call: Call) -> Answer:
         changes[name] = _checked(name, value)
     if "status" in changes:
         is_resolved = changes["status"] == "resolved"
-        moment = stamp(call.tenant.clock.now()) if is_resolved else None
+        moment = stamp(call.tenant.clock.shown()) if is_resolved else None
         changes["resolvedDateTime"] = moment
     call.tenant.queue.change_alert(alert, changes, author(call))
     body = mask(alert.body, call)
@@ -156,7 +157,11 @@ def move(call: Call) -> Answer:
         if found is None:
             raise Refusal(404, "NotFound", f"Incident with id {wanted} was not found.")
         target = found
-    queue.move_alerts(alerts, target, CORRELATION)
+    # Assumed: an app that moves alerts signs for it, as with every other change it makes
+    queue.move_alerts(alerts, target, author(call))
+    if as_text(body.get("alertComment")):
+        for alert in alerts:
+            queue.comment(alert, body["alertComment"], author(call))
     answer = {"targetIncidentId": target.body["id"]}
     return Answer(body={"@odata.context": context(call, "security/mergeResponse"), **answer})
 
@@ -177,4 +182,5 @@ def _get(call: Call, alert_id: str) -> Alert:
     alert = call.tenant.queue.find_alert(alert_id)
     if alert is None:
         raise Refusal(404, "NotFound", f"Alert with id {alert_id} was not found.")
+    refuse_poison(call.tenant.config, alert_id)
     return alert

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from quell_microsoft.simulator.call import Call, Operation, forbidden
-from quell_microsoft.simulator.paging import Paging, cut_page, next_link
+from quell_microsoft.simulator.listing import list_page, refuse_poison
+from quell_microsoft.simulator.paging import Paging
 from quell_microsoft.simulator.refusals import too_many
 from quell_microsoft.simulator.state.registrations import (
     SENTINEL_CONTRIBUTOR,
@@ -114,7 +115,8 @@ def _throttle(call: Call, limit: Limit | None) -> None:
 
 def _tell_remaining(call: Call, answer: Answer) -> None:
     bucket, name = _KINDS[call.method]
-    left = call.tenant.throttle.remaining(bucket, call.caller.client_id)
+    scale = call.tenant.config.throttle_scale
+    left = call.tenant.throttle.remaining(bucket, call.caller.client_id, scale)
     answer.headers[f"x-ms-ratelimit-remaining-subscription-{name}"] = str(left)
 
 
@@ -124,6 +126,7 @@ def get_incident(call: Call, workspace: Workspace) -> SentinelIncident:
     incident = workspace.find(name)
     if incident is None:
         raise Refusal(404, "NotFound", f"Incident '{name}' was not found.")
+    refuse_poison(call.tenant.config, incident.name)
     return incident
 
 
@@ -149,10 +152,10 @@ def show_sub(workspace: Workspace, sub: SubResource, path: str, kind: str) -> Js
 
 def list_answer(call: Call, rows: list[Json], paging: Paging) -> Answer:
     """Answer one page of an ARM list; the link is absolute and carries `$skipToken`."""
-    page = cut_page(rows, call.query, paging)
+    page, link = list_page(call, rows, paging)
     body: Json = {"value": page.rows}
-    if page.token is not None:
-        body["nextLink"] = next_link(call.base, call.path, call.query, paging, page.token)
+    if link is not None:
+        body["nextLink"] = link
     return Answer(body=body)
 
 

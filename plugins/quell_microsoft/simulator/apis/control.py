@@ -10,6 +10,7 @@ import msgspec
 from quell_microsoft.simulator.call import Call, Endpoint, Operation
 from quell_microsoft.simulator.config import changed
 from quell_microsoft.simulator.state.clock import stamp
+from quell_microsoft.simulator.state.collection import declare
 from quell_microsoft.simulator.state.faults import FaultRule
 from quell_microsoft.simulator.state.tenant import CannedHunt
 from quell_microsoft.simulator.wire import Answer, Api, Json, Refusal, as_objects, as_text, as_texts
@@ -33,6 +34,8 @@ def operations() -> list[Operation]:
         control("POST", "/clock/advance", advance),
         control("POST", "/hunts", add_hunt),
         control("GET", "/ingested", ingested),
+        control("PUT", "/collection-rule", put_rule),
+        control("GET", "/overwrites", overwrites),
     ]
 
 
@@ -53,7 +56,7 @@ def facts(call: Call) -> Answer:
     tenant = call.tenant
     return Answer(
         body={
-            "now": stamp(tenant.clock.now()),
+            "now": stamp(tenant.clock.shown()),
             "machines": [_machine(call, machine_id) for machine_id in tenant.devices.machines],
             "users": [_user(call, user_id) for user_id in tenant.users.users],
             "messages": [_message(call, key) for key in tenant.mail.messages],
@@ -230,7 +233,7 @@ def advance(call: Call) -> Answer:
     clock = call.tenant.clock
     clock.advance(float(seconds))
     clock.settle()
-    return Answer(body={"now": stamp(clock.now())})
+    return Answer(body={"now": stamp(clock.shown())})
 
 
 def add_hunt(call: Call) -> Answer:
@@ -242,6 +245,21 @@ def add_hunt(call: Call) -> Answer:
     ]
     call.tenant.hunts.append(CannedHunt(as_text(body.get("pattern")), schema, results))
     return Answer(body={"registered": len(call.tenant.hunts)})
+
+
+def put_rule(call: Call) -> Answer:
+    """Declare the data collection rule, as it would be deployed: streams, columns, data flows."""
+    try:
+        rule = declare(call.json_object())
+    except ValueError as error:
+        raise Refusal(400, "InvalidPayload", str(error)) from error
+    call.tenant.collection = rule
+    return Answer(body={"streams": rule.streams, "tables": rule.tables})
+
+
+def overwrites(call: Call) -> Answer:
+    """Answer which edits a client overwrote unseen, and how many inside a GET-PATCH window."""
+    return Answer(body=call.tenant.overwrites.as_json())
 
 
 def ingested(call: Call) -> Answer:

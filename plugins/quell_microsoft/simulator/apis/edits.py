@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from quell_microsoft.simulator.call import Call, Operation
 from quell_microsoft.simulator.state.clock import stamp
-from quell_microsoft.simulator.state.queue import CORRELATION, Incident
-from quell_microsoft.simulator.state.workspaces import SentinelIncident, SubResource, Workspace
+from quell_microsoft.simulator.state.items import Incident
+from quell_microsoft.simulator.state.queue import CORRELATION
 from quell_microsoft.simulator.wire import (
     Answer,
     Api,
@@ -19,23 +19,20 @@ from quell_microsoft.simulator.wire import (
 )
 
 from .control import control
-from .sentinel import show
 
 
 def operations() -> list[Operation]:
     """List the routes that change the tenant."""
-    defender, sentinel = "/defender/incidents", "/sentinel/incidents"
+    defender = "/defender/incidents"
     return [
         control("POST", defender, create_incident),
+        control("GET", defender + "/{incident}", get_incident),
+        control("POST", "/defender/alerts", create_alert),
         control("PATCH", defender + "/{incident}", edit_incident),
         control("POST", defender + "/{incident}/comments", comment_incident),
         control("POST", defender + "/{incident}/alerts", add_alert),
         control("POST", "/defender/merge", merge),
         control("POST", "/defender/move", move),
-        control("PATCH", sentinel + "/{name}", edit_sentinel),
-        control("POST", sentinel + "/{name}/comments", comment_sentinel),
-        control("DELETE", sentinel + "/{name}", delete_sentinel),
-        control("POST", sentinel, create_sentinel),
         control("POST", "/machines", create_machine),
         control("PATCH", "/machines/{machine}", edit_machine),
         control("POST", "/users", create_user),
@@ -55,12 +52,27 @@ def create_incident(call: Call) -> Answer:
     return Answer(status=201, body=incident.body)
 
 
+def get_incident(call: Call) -> Answer:
+    """Answer a Defender incident with its alerts, as they are now."""
+    incident = _incident(call, call.parameters["incident"])
+    alerts = [alert.body for alert in call.tenant.queue.alerts_of(incident.body["id"])]
+    return Answer(body={**incident.body, "alerts": alerts})
+
+
+def create_alert(call: Call) -> Answer:
+    """Raise an alert that belongs to no incident, as some alert policies do."""
+    body = {**_filled(call, call.json_object(), None), "incidentId": None}
+    return Answer(status=201, body=call.tenant.queue.add_alert(body, None).body)
+
+
 def edit_incident(call: Call) -> Answer:
     """Change a Defender incident in an analyst's name; `author` says whose."""
     body, incident = dict(call.json_object()), _incident(call, call.parameters["incident"])
     author = as_text(body.pop("author", "")) or "analyst@" + call.tenant.domain
     body.pop("id", None)
     call.tenant.queue.change_incident(incident, body, author)
+    # a stamp that was asked for stays: 200 incidents may have one, or one lie in the past
+    incident.body |= {name: body[name] for name in ("lastUpdateDateTime",) if name in body}
     return Answer(body=incident.body)
 
 
@@ -73,9 +85,11 @@ def comment_incident(call: Call) -> Answer:
 
 
 def add_alert(call: Call) -> Answer:
-    """Let another alert join a Defender incident."""
-    incident = _incident(call, call.parameters["incident"])
-    alert = call.tenant.queue.join_alert(_filled(call, call.json_object(), incident), incident)
+    """Let another alert join a Defender incident; a closed one is never reopened by it."""
+    incident, queue = _incident(call, call.parameters["incident"]), call.tenant.queue
+    if incident.body.get("status") == "resolved":
+        incident = queue.new_incident({"displayName": incident.body.get("displayName")})
+    alert = queue.join_alert(_filled(call, call.json_object(), incident), incident)
     return Answer(status=201, body=alert.body)
 
 
@@ -97,60 +111,6 @@ def move(call: Call) -> Answer:
     return Answer(body=target.body)
 
 
-def create_sentinel(call: Call) -> Answer:
-    """Create a Sentinel incident with any properties, read-only ones and alerts included."""
-    body, workspace = dict(call.json_object()), _workspace(call)
-    name = as_text(body.pop("name", "")) or new_guid()
-    alerts, entities = as_objects(body.pop("alerts", [])), as_objects(body.pop("entities", []))
-    base = {"title": "Incident", "severity": "Medium", "status": "New"}
-    incident = workspace.create(name, {**base, **body}, by="analyst")
-    for alert in alerts:
-        incident.alerts[as_text(alert.get("name"))] = alert
-        workspace.alerts[as_text(alert.get("name"))] = alert
-    incident.entities += entities
-    return Answer(status=201, body=show(workspace, incident))
-
-
-def edit_sentinel(call: Call) -> Answer:
-    """Change properties of a Sentinel incident in an analyst's name."""
-    body = dict(call.json_object())
-    workspace, incident = _sentinel(call)
-    author = as_text(body.pop("author", "")) or "analyst@" + call.tenant.domain
-    incident.properties.update(body)
-    workspace.touch(incident, by=author)
-    return Answer(body=show(workspace, incident))
-
-
-def comment_sentinel(call: Call) -> Answer:
-    """Comment on a Sentinel incident in an analyst's name."""
-    body = call.json_object()
-    workspace, incident = _sentinel(call)
-    author = as_text(body.get("author")) or "analyst@" + call.tenant.domain
-    now, name = stamp(call.tenant.clock.now()), as_text(body.get("name")) or new_guid()
-    user = call.tenant.users.find(author)
-    properties: Json = {
-        "message": as_text(body.get("message")),
-        "createdTimeUtc": now,
-        "lastModifiedTimeUtc": now,
-        "author": {
-            "objectId": user.body["id"] if user else None,
-            "email": author,
-            "name": user.body["displayName"] if user else author,
-            "userPrincipalName": author,
-        },
-    }
-    incident.comments[name] = SubResource(name=name, properties=properties)
-    workspace.touch(incident, by=author)
-    return Answer(status=201, body=show(workspace, incident))
-
-
-def delete_sentinel(call: Call) -> Answer:
-    """Delete a Sentinel incident by hand."""
-    workspace, incident = _sentinel(call)
-    workspace.delete(incident, by="analyst@" + call.tenant.domain)
-    return Answer(status=204)
-
-
 def create_machine(call: Call) -> Answer:
     """Add a machine to the tenant."""
     return Answer(status=201, body=call.tenant.devices.add_machine(call.json_object()).body)
@@ -161,7 +121,7 @@ def edit_machine(call: Call) -> Answer:
     body, devices = dict(call.json_object()), call.tenant.devices
     machine = devices.machines.get(call.parameters["machine"])
     if machine is None:
-        raise _not_found(call.parameters["machine"])
+        raise not_found(call.parameters["machine"])
     online, isolated = body.pop("online", None), body.pop("isolated", None)
     if isinstance(online, bool):
         devices.set_online(machine, online)
@@ -185,7 +145,7 @@ def edit_user(call: Call) -> Answer:
     body = dict(call.json_object())
     user = call.tenant.users.find(call.parameters["user"])
     if user is None:
-        raise _not_found(call.parameters["user"])
+        raise not_found(call.parameters["user"])
     ad_enabled = body.pop("adEnabled", None)
     if isinstance(ad_enabled, bool):
         user.ad_enabled = ad_enabled
@@ -207,7 +167,7 @@ def edit_app(call: Call) -> Answer:
     body = call.json_object()
     app = call.tenant.registrations.get(call.parameters["role"])
     if app is None:
-        raise _not_found(call.parameters["role"])
+        raise not_found(call.parameters["role"])
     for name, roles in as_object(body.get("grants")).items():
         if name not in tuple(Api):
             raise Refusal(400, "BadRequest", f"There is no API '{name}'.")
@@ -218,10 +178,10 @@ def edit_app(call: Call) -> Answer:
     return Answer(body={"name": app.name, "clientId": app.client_id, "grants": grants})
 
 
-def _filled(call: Call, alert: Json, incident: Incident) -> Json:
-    now = stamp(call.tenant.clock.now())
+def _filled(call: Call, alert: Json, incident: Incident | None) -> Json:
+    now = stamp(call.tenant.clock.shown())
     alert_id = as_text(alert.get("id")) or "da" + new_guid()
-    incident_id = incident.body["id"]
+    incident_id = incident.body["id"] if incident else None
     base: Json = {
         "id": alert_id,
         "providerAlertId": alert_id[2:],
@@ -248,28 +208,9 @@ def _filled(call: Call, alert: Json, incident: Incident) -> Json:
 def _incident(call: Call, incident_id: str) -> Incident:
     incident = call.tenant.queue.incidents.get(incident_id)
     if incident is None:
-        raise _not_found(incident_id)
+        raise not_found(incident_id)
     return incident
 
 
-def _workspace(call: Call) -> Workspace:
-    wanted = call.query.get("workspace", call.tenant.workspaces[0].name)
-    found = next((w for w in call.tenant.workspaces if w.name == wanted), None)
-    if found is None:
-        raise _not_found(wanted)
-    return found
-
-
-def _sentinel(call: Call) -> tuple[Workspace, SentinelIncident]:
-    """Find an incident by its name or its number, in the workspace that has it."""
-    wanted = call.parameters["name"]
-    for workspace in call.tenant.workspaces:
-        for incident in workspace.incidents.values():
-            number = str(incident.properties.get("incidentNumber"))
-            if wanted == incident.name or (wanted == number and workspace is _workspace(call)):
-                return workspace, incident
-    raise _not_found(wanted)
-
-
-def _not_found(what: str) -> Refusal:
+def not_found(what: str) -> Refusal:
     return Refusal(404, "NotFound", f"There is no {what} in this tenant.")

@@ -24,6 +24,15 @@ from quell_microsoft.simulator.wire import (
 from .security import context
 
 ROW_CAP = 100_000
+#: tables that are there in every tenant, with rows or without
+RAW_TABLES = (
+    "DeviceInfo", "DeviceNetworkInfo", "DeviceProcessEvents", "DeviceNetworkEvents",
+    "DeviceFileEvents", "DeviceRegistryEvents", "DeviceLogonEvents", "DeviceImageLoadEvents",
+    "DeviceEvents", "DeviceFileCertificateInfo", "EmailAttachmentInfo", "EmailEvents",
+    "EmailPostDeliveryEvents", "EmailUrlInfo", "UrlClickEvents", "IdentityDirectoryEvents",
+    "IdentityLogonEvents", "IdentityQueryEvents", "IdentityInfo", "CloudAppEvents", "AlertInfo",
+    "AlertEvidence",
+)  # fmt: skip
 _LOCATIONS = {
     "inbox_folder": "Inbox/folder",
     "junkFolder": "Junk folder",
@@ -94,12 +103,16 @@ def _computed(tenant: Tenant, query: str) -> tuple[list[Json], list[Json]]:
 def tables(tenant: Tenant) -> dict[str, list[Json]]:
     """Show the tenant as hunting tables."""
     messages = list(tenant.mail.messages.values())
-    return {
+    known: dict[str, list[Json]] = {
         "EmailEvents": [_email_event(message) for message in messages],
         "EmailPostDeliveryEvents": [row for m in messages for row in _post_delivery(m)],
         "IdentityInfo": [_identity(user.body) for user in tenant.users.users.values()],
         "DeviceInfo": [_device(m.body) for m in tenant.devices.machines.values()],
         "AlertInfo": [_alert(a.body) for a in tenant.queue.alerts.values() if a.released],
+    }
+    return {
+        name: [*known.get(name, []), *tenant.events.get(name, [])]
+        for name in dict.fromkeys((*RAW_TABLES, *known, *tenant.events))
     }
 
 
@@ -193,4 +206,4 @@ def _type_of(name: str, rows: list[Json]) -> str:
 
 def moment(tenant: Tenant) -> str:
     """Write the tenant's present moment."""
-    return stamp(tenant.clock.now())
+    return stamp(tenant.clock.shown())

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from quell_microsoft.simulator.call import Call, Operation
+from quell_microsoft.simulator.listing import list_page, refuse_poison
 from quell_microsoft.simulator.odata import Kind
-from quell_microsoft.simulator.paging import Paging, cut_page, next_link, select
+from quell_microsoft.simulator.paging import Paging, select
 from quell_microsoft.simulator.state.clock import sortable
-from quell_microsoft.simulator.state.queue import Incident
+from quell_microsoft.simulator.state.items import Incident
+from quell_microsoft.simulator.state.overwrites import Reading
 from quell_microsoft.simulator.state.throttle import GRAPH_SECURITY
 from quell_microsoft.simulator.wire import Answer, Api, Json, Refusal, as_text, as_texts
 
@@ -34,6 +36,8 @@ TYPE = "microsoft.graph.security.incident"
 READ = ("SecurityIncident.Read.All", "SecurityIncident.ReadWrite.All")
 WRITE = ("SecurityIncident.ReadWrite.All",)
 MANAGE = ("SecurityData.Manage.All",)
+#: documented for the portal (Assumed: the API has the same limit)
+MERGE_LIMIT = 5
 READ_ONLY = frozenset(
     {
         "id",
@@ -105,15 +109,17 @@ def list_incidents(call: Call) -> Answer:
         for incident in call.tenant.queue.released()
         if (seen := incident.visible(now)) is not None
     ]
-    page = cut_page(rows, call.query, PAGING)
+    page, link = list_page(call, rows, PAGING)
     expands = _expands(call)
     shown = [_show(call, row, expands=expands) for row in page.rows]
+    for row in page.rows:
+        _note_listed(call, row)
     body: Json = {"@odata.context": context(call, "security/incidents")}
     if call.query.get("$count", "").casefold() == "true":
         body["@odata.count"] = page.total
     body["value"] = shown
-    if page.token is not None:
-        body["@odata.nextLink"] = next_link(call.base, call.path, call.query, PAGING, page.token)
+    if link is not None:
+        body["@odata.nextLink"] = link
     return Answer(body=body)
 
 
@@ -121,6 +127,7 @@ def get_incident(call: Call) -> Answer:
     """Answer one incident as it is now; lag is a matter of lists only."""
     incident = _get(call, call.parameters["incident_id"])
     body = _show(call, incident.body, expands=_expands(call))
+    call.tenant.overwrites.looked(author(call), incident, Reading.GET)
     return Answer(body={"@odata.context": context(call, "security/incidents/$entity"), **body})
 
 
@@ -138,7 +145,10 @@ def update(call: Call) -> Answer:
     changes = read_changes(call.json_object())
     if incident.body.get("status") == "redirected":
         changes.pop("status", None)
+    overwrites = call.tenant.overwrites
+    overwrites.patch(author(call), incident, changes)
     call.tenant.queue.change_incident(incident, changes, author(call))
+    overwrites.looked(author(call), incident, Reading.ANSWER)
     body = mask(incident.body, call)
     return Answer(body={"@odata.context": context(call, "security/incidents/$entity"), **body})
 
@@ -157,6 +167,8 @@ def merge(call: Call) -> Answer:
     ids = as_texts(body.get("incidentIds"))
     if len(set(ids)) < 2:
         raise Refusal(400, "BadRequest", "At least two incidents are needed.")
+    if len(set(ids)) > MERGE_LIMIT:
+        raise Refusal(400, "BadRequest", f"No more than {MERGE_LIMIT} incidents can be merged.")
     incidents = [_get(call, incident_id) for incident_id in dict.fromkeys(ids)]
     if any(incident.body.get("status") in ("resolved", "redirected") for incident in incidents):
         raise Refusal(400, "BadRequest", "Closed or merged incidents cannot be merged.")
@@ -202,7 +214,15 @@ def _get(call: Call, incident_id: str) -> Incident:
     incident = call.tenant.queue.find_incident(incident_id)
     if incident is None:
         raise Refusal(404, "NotFound", f"Incident with id {incident_id} was not found.")
+    refuse_poison(call.tenant.config, incident_id)
     return incident
+
+
+def _note_listed(call: Call, row: Json) -> None:
+    """A list that lags shows no edit that is still on its way."""
+    incident = call.tenant.queue.incidents[row["id"]]
+    if not incident.pending:
+        call.tenant.overwrites.looked(author(call), incident, Reading.LIST)
 
 
 def _expands(call: Call) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import zlib
 from typing import Any
 
 from quell_microsoft.simulator.call import Call, Operation
 from quell_microsoft.simulator.kql import QueryError, run
+from quell_microsoft.simulator.state.clock import stamp
 from quell_microsoft.simulator.state.registrations import LOG_READER, METRICS_PUBLISHER
 from quell_microsoft.simulator.state.throttle import INGESTION, LOG_QUERIES
 from quell_microsoft.simulator.state.workspaces import Workspace
@@ -52,10 +54,13 @@ def ingest(call: Call) -> Answer:
             "False, IsRbacPresent: False, IsDcrDceBindingValid: True"
         )
         raise Refusal(403, "OperationFailed", text)
-    if not stream.startswith(("Custom-", "Microsoft-")):
+    collection = call.tenant.collection
+    if not collection.has(stream):
+        # Assumed: the wording is not documented
         raise Refusal(404, "NotFound", f"Stream '{stream}' was not found in the rule.")
-    rows = _rows(call)
-    call.tenant.ingested.setdefault(stream, []).extend(rows)
+    rows, now = _rows(call), stamp(call.tenant.clock.shown())
+    kept = [collection.keep(stream, row, now) for row in rows if not _is_lost(call)]
+    call.tenant.ingested.setdefault(stream, []).extend(kept)
     # the journal keeps the number only: the rows are in `ingested`
     call.tenant.ledger.record(
         app=call.caller.name,
@@ -65,6 +70,11 @@ def ingest(call: Call) -> Answer:
         status=204,
     )
     return Answer(status=204)
+
+
+def _is_lost(call: Call) -> bool:
+    """204 does not prove that a row landed: transformations fail later, and nobody is told."""
+    return random.random() * 100 < call.tenant.config.ingestion_loss_percent  # noqa: S311 - dice
 
 
 def _rows(call: Call) -> list[Any]:
@@ -130,8 +140,8 @@ def _tables(call: Call, workspace: Workspace) -> dict[str, list[Json]]:
     tables |= workspace.tables
     if workspace is call.tenant.workspaces[0]:
         for stream, rows in call.tenant.ingested.items():
-            name = stream.partition("-")[2]
-            tables[name] = tables[name if name.endswith("_CL") else f"{name}_CL"] = rows
+            name = call.tenant.collection.table_of(stream)
+            tables[name] = [*tables.get(name, []), *rows]
     return tables
 
 

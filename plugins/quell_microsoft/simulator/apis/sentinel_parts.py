@@ -90,7 +90,7 @@ def put_comment(call: Call, workspace: Workspace) -> Answer:
     incident = get_incident(call, workspace)
     message = required_text(read_properties(call), "message", COMMENT_LENGTH)
     name = call.parameters["comment"]
-    now = stamp(call.tenant.clock.now())
+    now = stamp(call.tenant.clock.shown())
     found = incident.comments.get(name)
     if found is None and len(incident.comments) >= COMMENTS_LIMIT:
         raise bad_request(f"An incident can have no more than {COMMENTS_LIMIT} comments.")
@@ -142,7 +142,7 @@ def put_task(call: Call, workspace: Workspace) -> Answer:
         "description": optional_text(sent, "description", 3000),
         "status": status,
     }
-    name, now = call.parameters["task"], stamp(call.tenant.clock.now())
+    name, now = call.parameters["task"], stamp(call.tenant.clock.shown())
     found = incident.tasks.get(name)
     if found is None and len(incident.tasks) >= TASKS_LIMIT:
         raise bad_request(f"An incident can have no more than {TASKS_LIMIT} tasks.")

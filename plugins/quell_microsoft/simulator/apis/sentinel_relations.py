@@ -13,6 +13,7 @@ from .arm import (
     INCIDENT,
     READ,
     RESPOND,
+    ROOT,
     bad_request,
     get_incident,
     get_sub,
@@ -40,6 +41,7 @@ def operations() -> list[Operation]:
         operation("POST", INCIDENT + "/alerts", list_alerts, READ, sentinel_reads("alerts")),
         operation("POST", INCIDENT + "/entities", list_entities, READ, sentinel_reads("entities")),
         operation("POST", INCIDENT + "/bookmarks", list_bookmarks, READ),
+        operation("GET", ROOT + "/entities/{entity}", get_entity, READ),
         operation("POST", playbook, run_playbook, RESPOND, is_write=True),
     ]
 
@@ -147,6 +149,17 @@ def list_entities(call: Call, workspace: Workspace) -> Answer:
     counts = Counter(as_text(entity.get("kind")) for entity in incident.entities)
     meta = [{"entityKind": kind, "count": count} for kind, count in counts.items()]
     return Answer(body={"entities": incident.entities, "metaData": meta})
+
+
+def get_entity(call: Call, workspace: Workspace) -> Answer:
+    """Answer one entity or alert (preview versions only, at Microsoft)."""
+    name = call.parameters["entity"]
+    known = {**workspace.alerts, **workspace.entities}
+    for incident in workspace.incidents.values():
+        known |= {as_text(entity.get("name")): entity for entity in incident.entities}
+    if name not in known:
+        raise Refusal(404, "NotFound", f"Entity '{name}' was not found.")
+    return Answer(body=known[name])
 
 
 def list_bookmarks(call: Call, workspace: Workspace) -> Answer:

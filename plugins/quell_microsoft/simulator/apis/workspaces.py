@@ -101,7 +101,7 @@ def put_bookmark(call: Call, workspace: Workspace) -> Answer:
     sent = read_properties(call)
     required_text(sent, "displayName")
     required_text(sent, "query")
-    now = stamp(call.tenant.clock.now())
+    now = stamp(call.tenant.clock.shown())
     name = call.parameters["bookmark"]
     found = workspace.bookmarks.get(name)
     made = {"created": now, "createdBy": client_info(call)}
@@ -134,7 +134,7 @@ def put_rule(call: Call, workspace: Workspace) -> Answer:
     """Keep an automation rule; the simulator does not run it."""
     sent = read_properties(call)
     required_text(sent, "displayName", 500)
-    name, now = call.parameters["rule"], stamp(call.tenant.clock.now())
+    name, now = call.parameters["rule"], stamp(call.tenant.clock.shown())
     found = workspace.automation_rules.get(name)
     if found is not None:
         check_etag(call, name, found.etag)

@@ -28,6 +28,8 @@ class SimulatedClock:
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self.scale = scale
+        #: by how many seconds the services' own clock is ahead
+        self.ahead: Callable[[], float] = lambda: 0.0
         self._ticks = ticks
         self._origin = ticks()
         self._start = start or datetime.now(UTC)
@@ -37,8 +39,12 @@ class SimulatedClock:
         #: when the timer that fires right now was due
         self._firing: datetime | None = None
 
+    def shown(self) -> datetime:
+        """Tell what the services' own clock shows, which is what they write into stamps."""
+        return self.now() + timedelta(seconds=self.ahead())
+
     def now(self) -> datetime:
-        """Tell the tenant's present moment."""
+        """Tell the tenant's present moment, which delays are counted by."""
         elapsed = (self._ticks() - self._origin) * self.scale
         return self._start + timedelta(seconds=elapsed) + self._advanced
 
@@ -91,7 +97,7 @@ def sortable(text: object) -> tuple[str, str] | None:
     return _sortable(text) if isinstance(text, str) else None
 
 
-@functools.lru_cache(maxsize=65_536)
+@functools.lru_cache(maxsize=1 << 18)
 def _sortable(text: str) -> tuple[str, str] | None:
     moment = parse_stamp(text)
     if moment is None:

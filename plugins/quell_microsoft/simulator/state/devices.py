@@ -38,7 +38,7 @@ class Devices:
 
     def add_machine(self, fields: Json) -> Machine:
         """Put a machine in; `id` and `computerDnsName` are needed, the rest has defaults."""
-        now = stamp(self.clock.now())
+        now = stamp(self.clock.shown())
         body: Json = {
             "id": "",
             "computerDnsName": "",
@@ -93,7 +93,7 @@ class Devices:
         sha1: str | None = None,
     ) -> Json:
         """Accept an action; it runs on tenant time and waits for a device that is offline."""
-        now = stamp(self.clock.now())
+        now = stamp(self.clock.shown())
         action: Json = {
             "id": new_guid(),
             "type": kind,
@@ -125,7 +125,7 @@ class Devices:
         """Cancel an action that is not final."""
         action["cancellationRequestor"] = requestor
         action["cancellationComment"] = comment
-        action["cancellationDateTimeUtc"] = stamp(self.clock.now())
+        action["cancellationDateTimeUtc"] = stamp(self.clock.shown())
         self._move(action, "Cancelled")
 
     def set_online(self, machine: Machine, is_online: bool) -> None:
@@ -133,7 +133,7 @@ class Devices:
         machine.is_online = is_online
         machine.body["healthStatus"] = "Active" if is_online else "Inactive"
         if is_online:
-            machine.body["lastSeen"] = stamp(self.clock.now())
+            machine.body["lastSeen"] = stamp(self.clock.shown())
             for action in self.actions.values():
                 if action["id"] in self._waiting and action["machineId"] == machine.body["id"]:
                     self._plan(machine, action)
@@ -176,7 +176,7 @@ class Devices:
 
     def _move(self, action: Json, status: str) -> None:
         action["status"] = status
-        action["lastUpdateDateTimeUtc"] = stamp(self.clock.now())
+        action["lastUpdateDateTimeUtc"] = stamp(self.clock.shown())
 
 
 def _file_info(sha1: str | None) -> Json | None:

@@ -27,7 +27,7 @@ class Ledger:
         """Write down one accepted write, as it was sent."""
         entry = {
             "number": len(self.writes) + 1,
-            "time": stamp(self.clock.now()),
+            "time": stamp(self.clock.shown()),
             "app": app,
             "method": method,
             "path": path,

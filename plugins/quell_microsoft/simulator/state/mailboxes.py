@@ -76,7 +76,7 @@ class Mailboxes:
             "recipientEmailAddress": recipient,
             "senderDetail": None,
             "subject": "",
-            "loggedDateTime": stamp(self.clock.now()),
+            "loggedDateTime": stamp(self.clock.shown()),
             "directionality": "inbound",
             "originalDelivery": dict(delivery),
             "latestDelivery": dict(delivery),
@@ -132,7 +132,7 @@ class Mailboxes:
     def _note(self, message: Message, remediation: Remediation, result: str) -> str:
         """Leave a trace on the message (Assumed: the remediation's name is in the details)."""
         event = {
-            "eventDateTime": stamp(self.clock.now()),
+            "eventDateTime": stamp(self.clock.shown()),
             "eventSource": "admin",
             "eventResult": result,
             "eventThreats": ["phish"],

@@ -3,49 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from typing import Any
 
 from quell_microsoft.simulator.config import SimulatorConfig
 from quell_microsoft.simulator.wire import Json, as_objects, as_text, as_texts
 
 from .clock import SimulatedClock, later_than, stamp
+from .items import Alert, Edit, Incident, Seen
 
 CREATION = "Microsoft 365 Defender-IncidentCreation"
 CORRELATION = "Microsoft 365 Defender-AlertCorrelation"
 _SEVERITIES = ("unknown", "informational", "low", "medium", "high")
-
-
-@dataclass(slots=True, kw_only=True)
-class Seen:
-    """A body and the earlier versions that lists still show while changes are on their way."""
-
-    body: Json
-    released: bool = True
-    #: (visible from, version), oldest first; empty when lists show `body`
-    pending: list[tuple[datetime, Json]] = field(default_factory=list[tuple[datetime, Json]])
-    #: what lists show until the first pending version; None while the item is not visible at all
-    shown: Json | None = None
-
-    def visible(self, now: datetime) -> Json | None:
-        """Give the version that a list shows at a moment; None when it shows none yet."""
-        while self.pending and self.pending[0][0] <= now:
-            self.shown = self.pending.pop(0)[1]
-        return self.shown if self.pending else self.body
-
-
-@dataclass(slots=True, kw_only=True)
-class Alert(Seen):
-    """An alert and the incident that it belongs to now."""
-
-    incident_id: str | None
-
-
-@dataclass(slots=True, kw_only=True)
-class Incident(Seen):
-    """An incident; its alerts are found through the queue."""
 
 
 class Queue:
@@ -59,6 +29,10 @@ class Queue:
         self.alerts: dict[str, Alert] = {}
         self._members: dict[str, dict[str, None]] = {}
         self._last_number = 1000
+        #: number of the newest edit of any incident
+        self.last_edit = 0
+        #: called with the id of every incident that came to be or changed, its alerts included
+        self.on_change: Callable[[str], None] | None = None
 
     # reading ------------------------------------------------------------------------------
 
@@ -106,7 +80,7 @@ class Queue:
     def new_incident(self, fields: Json, *, released: bool = True) -> Incident:
         """Create an incident with every property that v1.0 shows."""
         incident_id = str(fields.get("id") or self.next_id())
-        now = stamp(self.clock.now())
+        now = stamp(self.clock.shown())
         body: Json = {
             "id": incident_id,
             "tenantId": self.tenant_id,
@@ -138,7 +112,7 @@ class Queue:
 
     def release(self, incident: Incident) -> None:
         """Let a prepared incident happen now, with its alerts."""
-        now = stamp(self.clock.now())
+        now = stamp(self.clock.shown())
         incident.released = True
         incident.body["createdDateTime"] = incident.body["lastUpdateDateTime"] = now
         self._publish(incident, None)
@@ -153,10 +127,14 @@ class Queue:
         """Change fields of an incident and stamp it; resolving may cascade to its alerts."""
         before = copy.deepcopy(incident.body) if self.config.lag_seconds > 0 else None
         was_resolved = incident.body.get("status") == "resolved"
+        owner = incident.body.get("assignedTo")
+        self._note_edits(incident, changes, by)
         incident.body.update(changes)
         self._stamp(incident, before, by)
         if changes.get("status") == "resolved" and not was_resolved:
-            self._cascade(incident, changes, by)
+            self._cascade(incident, changes)
+        if changes.get("assignedTo", owner) != owner and self.config.assign_cascades:
+            self._assign_alerts(incident, changes["assignedTo"])
 
     def change_alert(self, alert: Alert, changes: Json, by: str) -> None:
         """Change fields of an alert; its incident is bumped too, as in the product."""
@@ -177,7 +155,7 @@ class Queue:
         entry = {
             "comment": text,
             "createdByDisplayName": author,
-            "createdDateTime": stamp(self.clock.now()),
+            "createdDateTime": stamp(self.clock.shown()),
         }
         comments = [*as_objects(target.body.get("comments")), entry]
         if isinstance(target, Incident):
@@ -227,10 +205,24 @@ class Queue:
 
     # inside -------------------------------------------------------------------------------
 
-    def _cascade(self, incident: Incident, changes: Json, by: str) -> None:
+    def _note_edits(self, incident: Incident, changes: Json, by: str) -> None:
+        now = stamp(self.clock.shown())
+        for name, value in changes.items():
+            if incident.body.get(name) != value:
+                self.last_edit += 1
+                incident.edits[name] = Edit(number=self.last_edit, by=by, at=now)
+
+    def _assign_alerts(self, incident: Incident, owner: Any) -> None:
+        for alert in self.alerts_of(incident.body["id"]):
+            if alert.body.get("assignedTo") != owner:
+                before = copy.deepcopy(alert.body) if self.config.lag_seconds > 0 else None
+                alert.body["assignedTo"] = owner
+                self._stamp_alert(alert, before)
+
+    def _cascade(self, incident: Incident, changes: Json) -> None:
         if not self.config.resolve_cascades:
             return
-        closing: Json = {"status": "resolved", "resolvedDateTime": stamp(self.clock.now())}
+        closing: Json = {"status": "resolved", "resolvedDateTime": stamp(self.clock.shown())}
         for name in ("classification", "determination"):
             if name in changes:
                 closing[name] = changes[name]
@@ -241,7 +233,7 @@ class Queue:
                 self._stamp_alert(alert, before)
 
     def _stamp(self, incident: Incident, before: Json | None, by: str) -> None:
-        now = self.clock.now()
+        now = self.clock.shown()
         body = incident.body
         body["lastUpdateDateTime"] = later_than(body.get("lastUpdateDateTime"), now)
         body["lastModifiedBy"] = by
@@ -249,10 +241,16 @@ class Queue:
 
     def _stamp_alert(self, alert: Alert, before: Json | None) -> None:
         body = alert.body
-        body["lastUpdateDateTime"] = later_than(body.get("lastUpdateDateTime"), self.clock.now())
+        body["lastUpdateDateTime"] = later_than(body.get("lastUpdateDateTime"), self.clock.shown())
         self._publish(alert, before)
 
+    def _tell(self, item: Seen) -> None:
+        changed = item.incident_id if isinstance(item, Alert) else as_text(item.body.get("id"))
+        if self.on_change is not None and changed and item.released:
+            self.on_change(changed)
+
     def _publish(self, item: Seen, before: Json | None) -> None:
+        self._tell(item)
         lag = self.config.lag_seconds
         if lag <= 0:
             item.pending.clear()

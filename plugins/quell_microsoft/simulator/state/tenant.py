@@ -13,10 +13,12 @@ from quell_microsoft.simulator.config import SimulatorConfig
 from quell_microsoft.simulator.wire import Json
 
 from .clock import SimulatedClock
+from .collection import CollectionRule
 from .devices import Devices
 from .faults import Faults
 from .ledger import Ledger
 from .mailboxes import Mailboxes
+from .overwrites import Overwrites
 from .queue import Queue
 from .registrations import ROLES, Registration, grants_of
 from .throttle import Throttle
@@ -42,6 +44,7 @@ class Tenant:
         self.config = config or SimulatorConfig()
         self._random = random.Random(self.config.seed)  # noqa: S311 - identifiers, not secrets
         self.clock = SimulatedClock(time_scale)
+        self.clock.ahead = lambda: self.config.clock_skew_seconds
         self.tenant_id = self.guid()
         self.domain = DOMAIN
         self.subscription_id = self.guid()
@@ -53,6 +56,7 @@ class Tenant:
         self.faults = Faults()
         self.throttle = Throttle(self.clock)
         self.queue = Queue(self.clock, self.config, self.tenant_id)
+        self.overwrites = Overwrites(self.queue)
         self.devices = Devices(self.clock, self.config)
         self.users = Users(self.clock, self.config, self.domain)
         self.mail = Mailboxes(self.clock, self.config)
@@ -67,8 +71,13 @@ class Tenant:
             )
             for workspace in self.config.workspaces
         ]
+        for workspace in self.workspaces:
+            workspace.lag = lambda: self.config.sentinel_lag_seconds
         self.hunts: list[CannedHunt] = []
+        #: rows of raw hunting tables, by table, beside what follows from mails, users and devices
+        self.events: dict[str, list[Json]] = {}
         #: rows that the ingestion API took, by stream
+        self.collection = CollectionRule()
         self.ingested: dict[str, list[Any]] = {}
         #: what the story says about itself: incident ids by role, expected targets
         self.story: Json = {}

@@ -35,9 +35,10 @@ class Throttle:
         left = (start + timedelta(seconds=limit.seconds) - self._clock.now()).total_seconds()
         return self._clock.real_seconds(max(left, 0.0))
 
-    def remaining(self, limit: Limit, caller: str) -> int:
-        """Tell how many calls the present window still allows."""
-        return max(0, limit.calls - self._window(limit, caller)[1])
+    def remaining(self, limit: Limit, caller: str, scale: float) -> int:
+        """Tell how many calls the present window still allows; all of them while it is off."""
+        allowed = max(1, int(limit.calls * scale)) if scale > 0 else limit.calls
+        return max(0, allowed - self._window(limit, caller)[1])
 
     def _window(self, limit: Limit, caller: str) -> tuple[datetime, int]:
         now = self._clock.now()

@@ -109,7 +109,7 @@ class Users:
 
     def revoke(self, user: User) -> None:
         """End the user's sessions."""
-        user.body["signInSessionsValidFromDateTime"] = stamp(self.clock.now())
+        user.body["signInSessionsValidFromDateTime"] = stamp(self.clock.shown())
         user.effects["revoke"] += 1
 
     def _sync(self) -> None:

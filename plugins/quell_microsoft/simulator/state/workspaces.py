@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from quell_microsoft.simulator.wire import Json, as_objects, as_text, as_texts, new_guid
@@ -43,6 +45,8 @@ class SentinelIncident:
     name: str
     properties: Json
     etag: str = field(default_factory=new_etag)
+    #: when it was changed for the first time; None until then
+    first_modified: str | None = None
     comments: dict[str, SubResource] = field(default_factory=dict[str, SubResource])
     tasks: dict[str, SubResource] = field(default_factory=dict[str, SubResource])
     relations: dict[str, SubResource] = field(default_factory=dict[str, SubResource])
@@ -50,11 +54,17 @@ class SentinelIncident:
     alerts: dict[str, Json] = field(default_factory=dict[str, Json])
     entities: list[Json] = field(default_factory=list[Json])
     bookmarks: list[str] = field(default_factory=list[str])
+    #: what lists show while versions are on their way, and those by when they show
+    shown: Json | None = None
+    latest: Json | None = None
+    pending: list[tuple[datetime, Json]] = field(default_factory=list[tuple[datetime, Json]])
+    #: what a recording says of parts that it does not hold
+    recorded: Json = field(default_factory=dict[str, Any])
 
     @property
     def is_connector_copy(self) -> bool:
         """Whether Microsoft's connector made it."""
-        return self.properties.get("providerName") in CONNECTOR_PROVIDERS
+        return as_text(self.properties.get("providerName")) in CONNECTOR_PROVIDERS
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,9 +83,17 @@ class Workspace:
     automation_rules: dict[str, SubResource] = field(default_factory=dict[str, SubResource])
     #: alerts that exist in the workspace, by systemAlertId
     alerts: dict[str, Json] = field(default_factory=dict[str, Json])
+    #: recorded entities by name
+    entities: dict[str, Json] = field(default_factory=dict[str, Json])
     tables: dict[str, list[Json]] = field(default_factory=dict[str, list[Json]])
     started_playbooks: list[Json] = field(default_factory=list[Json])
     last_number: int = 0
+    #: called with every incident that came to be, changed or was deleted
+    on_change: Callable[[SentinelIncident], None] | None = None
+    #: seconds until a change shows in lists
+    lag: Callable[[], float] = lambda: 0.0
+    #: names of the connector's copies by the Defender incident
+    copies: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def id(self) -> str:
@@ -95,20 +113,12 @@ class Workspace:
 
     def find_copy_of(self, provider_incident_id: str) -> SentinelIncident | None:
         """Find the connector's copy of a Defender incident."""
-        return next(
-            (
-                incident
-                for incident in self.incidents.values()
-                if incident.is_connector_copy
-                and incident.properties["providerIncidentId"] == provider_incident_id
-            ),
-            None,
-        )
+        return self.find(self.copies.get(provider_incident_id, ""))
 
     def create(self, name: str, properties: Json, *, by: str) -> SentinelIncident:
         """Create an incident: numbered here, without alerts, by provider `Azure Sentinel`."""
         self.last_number += 1
-        now = stamp(self.clock.now())
+        now = stamp(self.clock.shown())
         filled: Json = {
             "labels": [],
             "owner": dict(NO_OWNER),
@@ -126,6 +136,8 @@ class Workspace:
         }
         incident = SentinelIncident(name=name, properties=filled)
         self.incidents[name.casefold()] = incident
+        if incident.is_connector_copy:
+            self.copies[as_text(filled["providerIncidentId"])] = name
         self._write_row(incident, by)
         return incident
 
@@ -134,7 +146,8 @@ class Workspace:
         incident.etag = new_etag()
         properties = incident.properties
         before = properties.get("lastModifiedTimeUtc")
-        properties["lastModifiedTimeUtc"] = later_than(before, self.clock.now())
+        properties["lastModifiedTimeUtc"] = later_than(before, self.clock.shown())
+        incident.first_modified = incident.first_modified or properties["lastModifiedTimeUtc"]
         self._write_row(incident, by)
 
     def delete(self, incident: SentinelIncident, *, by: str) -> None:
@@ -154,6 +167,7 @@ class Workspace:
             "alertProductNames": [name for name in dict.fromkeys(products) if name],
             "tactics": list(dict.fromkeys(tactics)),
         }
+        data |= {name: said for name, said in incident.recorded.items() if not data.get(name)}
         if incident.is_connector_copy:
             number = incident.properties["providerIncidentId"]
             data["providerIncidentUrl"] = (
@@ -161,7 +175,38 @@ class Workspace:
             )
         return data
 
+    def show(self, incident: SentinelIncident) -> Json:
+        """Wrap an incident in its ARM envelope, with fresh counts; nulls are left out."""
+        kept = {name: value for name, value in incident.properties.items() if value is not None}
+        return {
+            "id": self.arm_id(f"Incidents/{incident.name}"),
+            "name": incident.name,
+            "etag": incident.etag,
+            "type": "Microsoft.SecurityInsights/Incidents",
+            "properties": {**kept, "additionalData": self.additional_data(incident)},
+        }
+
+    def visible(self, incident: SentinelIncident) -> Json | None:
+        """Give the version that a list shows now; None when it shows none yet."""
+        now = self.clock.now()
+        while incident.pending and incident.pending[0][0] <= now:
+            incident.shown = incident.pending.pop(0)[1]
+        return incident.shown if incident.pending else self.show(incident)
+
+    def _publish(self, incident: SentinelIncident) -> None:
+        version, lag = self.show(incident), self.lag()
+        if lag > 0:
+            if not incident.pending:
+                incident.shown = incident.latest
+            incident.pending.append((self.clock.now() + timedelta(seconds=lag), version))
+        else:
+            incident.pending.clear()
+        incident.latest = version
+
     def _write_row(self, incident: SentinelIncident, by: str, status: str = "") -> None:
+        self._publish(incident)
+        if self.on_change is not None:
+            self.on_change(incident)
         rows = self.tables.setdefault("SecurityIncident", [])
         rows.append(_row(self, incident, by, status))
 
@@ -181,7 +226,7 @@ def _row(workspace: Workspace, incident: SentinelIncident, by: str, status: str)
     is_closed = properties.get("status") == "Closed"
     return {
         "TenantId": workspace.guid,
-        "TimeGenerated": stamp(workspace.clock.now()),
+        "TimeGenerated": stamp(workspace.clock.shown()),
         "IncidentName": incident.name,
         "Title": properties.get("title"),
         "Description": properties.get("description"),
@@ -195,6 +240,7 @@ def _row(workspace: Workspace, incident: SentinelIncident, by: str, status: str)
         "ProviderIncidentId": properties.get("providerIncidentId"),
         "FirstActivityTime": properties.get("firstActivityTimeUtc"),
         "LastActivityTime": properties.get("lastActivityTimeUtc"),
+        "FirstModifiedTime": incident.first_modified,
         "LastModifiedTime": properties.get("lastModifiedTimeUtc"),
         "CreatedTime": properties.get("createdTimeUtc"),
         "ClosedTime": properties.get("lastModifiedTimeUtc") if is_closed else None,

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import httpx
 import pytest
+from tests.plugins.quell_microsoft.simulator.sdks import Sdks
 
 from quell_microsoft.simulator.server import RunningSimulator, SimulatorOptions, start
 
@@ -63,3 +64,15 @@ def control(simulator: RunningSimulator) -> Iterator[httpx.Client]:
         headers={"X-Simulator-Token": simulator.tenant.control_token},
     ) as client:
         yield client
+
+
+@pytest.fixture
+def sdks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sdks]:
+    """Run the story with Microsoft's connector on, for Microsoft's own SDKs."""
+    # these variables beat `verify=` in everything that is built on requests
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    with start(SimulatorOptions(story=True, config={"connector": True})) as running:
+        opened = Sdks(running)
+        yield opened
+        opened.close()

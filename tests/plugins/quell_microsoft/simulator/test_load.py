@@ -241,3 +241,41 @@ def test_the_recorded_samples_load_and_come_back_whole() -> None:
     assert {name: alone[name] for name in single} == single
     assert "legacy_incidents_list_mdo.json" in skipped
     assert "graph_alert_mdo_2026.json" not in skipped
+
+
+RESOURCE = (
+    "/subscriptions/s/resourceGroups/g/providers/Microsoft.OperationalInsights/workspaces/w"
+    "/providers/Microsoft.SecurityInsights/"
+)
+
+
+def test_hostile_resources_of_sentinel_are_kept_or_named_and_break_nothing(tmp_path: Path) -> None:
+    # given
+    odd: list[Any] = [None, 7, "x", [], {}, [{}], True, {"a": [None]}, "\ud800"]
+    names = (
+        "title", "labels", "owner", "providerName", "providerIncidentId", "incidentNumber",
+        "createdTimeUtc", "lastModifiedTimeUtc", "additionalData", "alerts", "comments",
+    )  # fmt: skip
+    bodies = [
+        {"id": f"{RESOURCE}incidents/{name}-{n}", "etag": value, "properties": {name: value}}
+        for name in names
+        for n, value in enumerate(odd)
+    ]
+    bodies += [
+        {"id": RESOURCE + path, "properties": {}} for path in ("", "/", "a/b/c", "incidents")
+    ]
+    bodies += [{"IncidentName": "i", "TimeGenerated": "x", "Owner": value} for value in odd]
+    write(tmp_path, "odd.json", json.dumps(bodies))
+
+    # when
+    with start(SimulatorOptions(load=tmp_path)) as running:
+        workspace = running.tenant.workspaces[0]
+        with client(running, "https://management.azure.com") as arm:
+            path = workspace.arm_id("incidents")
+            ordered = {"$orderby": "properties/lastModifiedTimeUtc asc", "$top": "1000"}
+            answer = arm.get(path, params={"api-version": "2025-09-01", **ordered})
+
+    # then
+    assert answer.status_code == 200
+    assert len(answer.json()["value"]) == len(names) * len(odd)
+    assert len(workspace.tables["SecurityIncident"]) >= len(odd)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -82,3 +83,80 @@ def test_the_rule_must_exist_and_let_the_caller_in(
     assert unknown.status_code == 404
     assert forbidden.status_code == 403
     assert forbidden.json()["error"]["code"] == "OperationFailed"
+
+
+def declaration(**columns: str) -> dict[str, Any]:
+    declared = [{"name": name, "type": kind} for name, kind in columns.items()]
+    flow = {"streams": ["Custom-Evidence"], "outputStream": "Custom-Proof_CL"}
+    return {
+        "properties": {
+            "streamDeclarations": {"Custom-Evidence": {"columns": declared}},
+            "dataFlows": [flow],
+        }
+    }
+
+
+def test_a_declared_stream_drops_unknown_columns_and_wrong_values(
+    simulator: RunningSimulator,
+    control: httpx.Client,
+    monitor: httpx.Client,
+    url: str,
+    as_app: Callable[[str, str], httpx.Client],
+) -> None:
+    # given
+    rule = declaration(TimeGenerated="datetime", Text="string", Number="int", Raw="dynamic")
+    declared = control.put("/collection-rule", json=rule)
+    row = {"TimeGenerated": "2026-11-23T10:00:00Z", "Text": 7, "Number": 1, "Raw": {"a": 1}}
+    stream = url.removesuffix("_CL")
+
+    # when
+    taken = monitor.post(stream, json=[{**row, "Other": "x"}, {"Text": "é" * 40_000}])
+    unknown = monitor.post(url, json=[row])
+
+    # then
+    assert (declared.status_code, taken.status_code, unknown.status_code) == (200, 204, 404)
+    first, second = control.get("/ingested").json()["Custom-Evidence"]
+    assert first == {**row, "Text": None}
+    assert len(second["Text"].encode()) == 64 * 1024
+    assert second["TimeGenerated"] is not None
+    guid = simulator.tenant.workspaces[0].guid
+    found = as_app("reader", "logs").post(
+        f"/v1/workspaces/{guid}/query", json={"query": "Proof_CL | count"}
+    )
+    assert found.json()["tables"][0]["rows"] == [[2]]
+
+
+@pytest.mark.parametrize(
+    ("columns", "what"),
+    [
+        ({"TimeGenerated": "datetime", "Title": "string"}, "reserved"),
+        ({"Text": "string"}, "TimeGenerated"),
+        ({"TimeGenerated": "datetime", "1st": "string"}, "1st"),
+        ({"TimeGenerated": "datetime", "a" * 46: "string"}, "up to 45"),
+        ({"TimeGenerated": "datetime", "Text": "text"}, "'text'"),
+        ({}, "no columns"),
+    ],
+)
+def test_a_rule_that_could_not_be_deployed_is_refused(
+    control: httpx.Client, columns: dict[str, str], what: str
+) -> None:
+    # when
+    refused = control.put("/collection-rule", json=declaration(**columns))
+
+    # then
+    assert refused.status_code == 400
+    assert what in refused.json()["error"]["message"]
+
+
+def test_rows_may_get_lost_after_they_were_taken(
+    control: httpx.Client, monitor: httpx.Client, url: str
+) -> None:
+    # given
+    control.patch("/config", json={"ingestion_loss_percent": 100})
+
+    # when
+    answer = monitor.post(url, json=ROWS)
+
+    # then
+    assert answer.status_code == 204
+    assert control.get("/ingested").json() == {"Custom-Evidence_CL": []}
