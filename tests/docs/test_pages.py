@@ -61,11 +61,11 @@ def test_settings_in_the_documentation_are_accepted(tmp_path: Path) -> None:
     registry = load_plugins(
         Lock(tmp_path / "plugins.lock"), [one for one in list_plugins() if one.is_bundled]
     )
-    names = ("QUELL_JOURNAL", "QUELL_REDIS", "QUELL_SYNC_SECRET")
-    environ: dict[str, str] = dict.fromkeys(names, "x")
     guid = "6f1d1b46-7ab0-4c0a-9d2f-0b3d6d0f7c11"
     pages = [*(DOCS / "how-to").glob("*.md"), *(DOCS / "tutorial").glob("*.md")]
     texts = [text for page in pages for text in blocks(page, "toml")]
+
+    environ = {name: "x" for text in texts for name in re.findall(r"env:(\w+)", text)}
 
     assert texts
     for text in texts:
