@@ -36,12 +36,12 @@ RATES: Mapping[OperationClass, Rate] = MappingProxyType(
         OperationClass(str(Api.ENDPOINT), "write"): Rate(calls=1500, seconds=3600),
         OperationClass(str(Api.ENDPOINT), "machines"): Rate(calls=1500, seconds=3600),
         OperationClass(str(Api.ENDPOINT), "machine_actions"): Rate(calls=1500, seconds=3600),
-        # Sentinel counts each kind by itself, see below
-        OperationClass(str(Api.ARM), "read"): Rate(calls=100, seconds=300),
-        OperationClass(str(Api.ARM), "write"): Rate(calls=75, seconds=300),
+        # Sentinel counts each kind by itself, see below; nothing is contained there
+        OperationClass(str(Api.ARM), "read"): Rate(calls=100, seconds=300, reserve=0.0),
+        OperationClass(str(Api.ARM), "write"): Rate(calls=75, seconds=300, reserve=0.0),
         # lists of incidents are not in Sentinel's table: the resource manager's own figure
-        OperationClass(str(Api.ARM), "list"): Rate(calls=25, seconds=1),
-        OperationClass(str(Api.INGESTION), "write"): Rate(calls=12_000, seconds=60),
+        OperationClass(str(Api.ARM), "list"): Rate(calls=25, seconds=1, reserve=0.0),
+        OperationClass(str(Api.INGESTION), "write"): Rate(calls=12_000, seconds=60, reserve=0.0),
     }
 )
 

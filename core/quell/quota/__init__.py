@@ -2,5 +2,6 @@
 
 from quell.quota.gcra import Bucket, Limits
 from quell.quota.memory import MemoryQuota
+from quell.quota.state import ClassState, WatchedQuota
 
-__all__ = ["Bucket", "Limits", "MemoryQuota"]
+__all__ = ["Bucket", "ClassState", "Limits", "MemoryQuota", "WatchedQuota"]

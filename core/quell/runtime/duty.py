@@ -39,7 +39,7 @@ class Duty:
     tenant_id: TenantId
     name: str
     work: Callable[[], Awaitable[object]]
-    every: float
+    every: float | Callable[[], float]
     #: set to do the work now instead of when its time comes
     hasten: asyncio.Event = field(default_factory=asyncio.Event)
     #: what went wrong last, for `doctor` and the log; empty while all is well
@@ -59,7 +59,7 @@ class Duty:
                 await self._rest(self._failed(error), stop)
             else:
                 if not stop.is_set():
-                    await self._rest(min(self.every, LOOK_EVERY), stop)
+                    await self._rest(min(self._wait(), LOOK_EVERY), stop)
 
     async def _work_while(self, held: Held | None, stop: asyncio.Event) -> None:
         while held is not None and not held.is_lost and not stop.is_set():
@@ -75,7 +75,10 @@ class Duty:
             logger.exception("Duty %s broke", self.name, event_name="duty_broke")
             return self._failed(error)
         self.problem, self._pause = "", FIRST_PAUSE
-        return self.every
+        return self._wait()
+
+    def _wait(self) -> float:
+        return self.every() if callable(self.every) else self.every
 
     def _failed(self, error: Exception) -> float:
         self.problem = describe_failure(error)

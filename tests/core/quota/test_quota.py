@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from quell.domain.ids import TenantId
 from quell.domain.ports import OperationClass, Rate
 from quell.quota import Bucket, MemoryQuota
-from quell.quota.gcra import limits_for, take
+from quell.quota.gcra import free, limits_for, take
 from quell.quota.redis import RedisQuota
 
 WRITES = OperationClass("arm", "write")
@@ -31,6 +32,24 @@ class SteppingClock:
     async def sleep(self, seconds: float) -> None:
         self.moment += timedelta(seconds=seconds)
         await asyncio.sleep(0)
+
+
+async def forward(url: str) -> tuple[asyncio.Server, str]:
+    """Put a door before a Redis that can be closed."""
+    parts = urlsplit(url)
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(65536):
+            writer.write(chunk)
+            await writer.drain()
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await asyncio.open_connection(parts.hostname, parts.port)
+        await asyncio.gather(carry(reader, there[1]), carry(there[0], writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    return server, f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
 
 
 class RealClock:
@@ -62,6 +81,47 @@ def test_no_window_ever_holds_more_calls_than_documented(
     for start in granted:
         in_window = sum(start <= moment < start + rate.seconds * 0.999 for moment in granted)
         assert in_window <= max(rate.calls, 2)
+
+
+@given(
+    rate=st.builds(Rate, st.integers(20, 200), st.floats(1, 3600), st.sampled_from([0.0, 0.2])),
+    patience=st.floats(0.0, 0.5),
+)
+def test_sync_that_always_has_more_to_do_uses_what_it_may(rate: Rate, patience: float) -> None:
+    # given
+    bucket, limits, begin = Bucket(), limits_for(rate), 1_000_000.0
+    now, granted = begin, 0
+    end = begin + 5 * rate.seconds
+
+    # when: whoever was told to wait comes back a little late
+    while now < end:
+        wait = take(bucket, limits, now)
+        granted += wait <= 0
+        now += wait + patience * limits.interval if wait > 0 else 0.0
+
+    # then
+    share = 5 * rate.seconds / limits.for_sync.interval
+    assert granted >= 0.95 * share
+    assert granted <= 5 * rate.calls * (1 - rate.reserve) + rate.calls
+
+
+@given(taken=st.integers(0, 120), for_containment=st.booleans(), later=st.floats(0, 400))
+def test_what_is_said_to_be_free_can_be_taken_and_no_more(
+    taken: int, for_containment: bool, later: float
+) -> None:
+    # given
+    bucket, limits, now = Bucket(), limits_for(Rate(100, 300)), 1_000_000.0
+    for _ in range(taken):
+        take(bucket, limits, now, for_containment=for_containment)
+    now += later
+
+    # when
+    said = free(bucket, limits, now, for_containment=for_containment)
+
+    # then
+    for _ in range(said):
+        assert take(bucket, limits, now, for_containment=for_containment) <= 1e-6
+    assert take(bucket, limits, now, for_containment=for_containment) > 0
 
 
 @given(st.integers(8, 500))
@@ -192,3 +252,88 @@ async def test_without_redis_a_worker_goes_on_with_a_share() -> None:
             for _ in range(400):
                 await quota.acquire(WRITES, for_containment=True)
     await quota.aclose()
+
+
+@pytest.mark.anyio
+async def test_an_isolate_goes_through_while_sync_waits_for_leave() -> None:
+    # given
+    clock = SteppingClock()
+    quota = MemoryQuota({WRITES: Rate(75, 300)}, clock)
+    begin = clock.now()
+
+    async def sync() -> None:
+        while True:
+            await quota.acquire(WRITES)
+
+    busy = [asyncio.create_task(sync()) for _ in range(20)]
+    for _ in range(20_000):
+        await asyncio.sleep(0)
+        if clock.now() - begin > timedelta(seconds=600):
+            break
+
+    # when
+    asked = clock.now()
+    states = {state.name: state for state in await quota.states()}
+    await quota.acquire(WRITES, for_containment=True)
+
+    # then
+    assert clock.now() == asked
+    assert states["write"].waiting == 20
+    assert states["write"].left_for_sync <= 1
+    assert states["write"].left_for_containment >= 1
+    for one in busy:
+        one.cancel()
+    await asyncio.gather(*busy, return_exceptions=True)
+    assert [state.waiting for state in await quota.states()] == [0]
+
+
+@pytest.mark.anyio
+async def test_an_isolate_goes_through_a_fleet_whose_sync_waits_for_leave(redis_url: str) -> None:
+    # given
+    rates = {WRITES: Rate(100, 3600)}
+    one, two = (RedisQuota(redis_url, TenantId("busy"), rates, RealClock()) for _ in range(2))
+    busy = [asyncio.create_task(one.acquire(WRITES)) for _ in range(40)]
+    for _ in range(500):
+        await asyncio.sleep(0.01)
+        if any(state.waiting for state in await one.states()):
+            break
+
+    # when
+    async with asyncio.timeout(5):
+        await two.acquire(WRITES, for_containment=True)
+    [state] = await two.states()
+
+    # then
+    assert state.left_for_sync == 0
+    assert (state.calls, state.seconds) == (100, 3600)
+    for waiting in busy:
+        waiting.cancel()
+    await asyncio.gather(*busy, return_exceptions=True)
+    await asyncio.gather(one.aclose(), two.aclose())
+
+
+@pytest.mark.anyio
+async def test_workers_that_lose_redis_go_on_with_their_share_of_it(redis_url: str) -> None:
+    # given
+    rates = {WRITES: Rate(1000, 3600)}
+    clock = SteppingClock()
+    server, url = await forward(redis_url)
+    workers = [RedisQuota(url, TenantId("shares"), rates, clock) for _ in range(5)]
+    for _ in range(2):
+        for worker in workers:
+            await worker.acquire(WRITES)
+        clock.moment += timedelta(seconds=11)
+    lost = workers[0]
+    await lost.aclose()
+    server.close()
+
+    # when: as many as come at once without a wait
+    begin, granted = clock.now(), 0
+    while clock.now() == begin:
+        await lost.acquire(WRITES)
+        granted += 1
+
+    # then: a fifth of a tenth, less what is kept for containment
+    assert 12 <= granted <= 18
+    for worker in workers[1:]:
+        await worker.aclose()

@@ -92,6 +92,6 @@ def test_the_documented_rates_come_with_the_clients() -> None:
     # when / then
     assert rates[OperationClass("graph", "hunting")] == Rate(45, 60)
     assert rates[OperationClass("endpoint", "machine_actions")] == Rate(1500, 3600)
-    assert rates[OperationClass("arm", "comments.read")] == Rate(100, 300)
-    assert rates[OperationClass("arm", "comments.write")] == Rate(75, 300)
+    assert rates[OperationClass("arm", "comments.read")] == Rate(100, 300, reserve=0.0)
+    assert rates[OperationClass("arm", "comments.write")] == Rate(75, 300, reserve=0.0)
     assert {operation.api for operation in rates} == set(Api)
