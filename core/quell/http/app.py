@@ -12,6 +12,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from quell.domain.offers import ConnectorContext, WebhookEvent, WebhookVerifier
+from quell.domain.secret import Secret
+from quell.domain.signature import signed_id
 
 __all__ = ["Door", "make_app"]
 
@@ -28,6 +30,10 @@ class Door:
     #: by tenant name: what its verifiers are given
     contexts: Mapping[str, ConnectorContext]
     verifiers: Sequence[WebhookVerifier]
+    #: by tenant name: the secret of each system's signed calls
+    secrets: Mapping[str, Mapping[str, Secret]]
+    #: whether any tenant has a source of a system, so that it may be called for
+    systems: frozenset[str]
     #: writes an event down and hastens the poll; False for a repeat
     receive: Callable[[str, WebhookEvent], Awaitable[bool]]
     #: what keeps this process from working, in words; empty when it is ready
@@ -48,14 +54,17 @@ def make_app(door: Door) -> Starlette:
         )
 
     async def webhook(request: Request) -> Response:
-        verifier = verifiers.get(request.path_params["source"])
-        if verifier is None:
+        source = request.path_params["source"]
+        if source not in verifiers and source not in door.systems:
             return Response(status_code=404)
         body = await _read(request)
         if body is None:
             return Response(status_code=413)
+        headers = dict(request.headers)
         for tenant, context in door.contexts.items():
-            event = await verifier.verify(dict(request.headers), body, context)
+            event = _signed(door, tenant, source, headers, body, context)
+            if event is None and source in verifiers:
+                event = await verifiers[source].verify(headers, body, context)
             if event is not None:
                 is_new = await door.receive(tenant, event)
                 return JSONResponse({"accepted": is_new}, status_code=202)
@@ -70,6 +79,20 @@ def make_app(door: Door) -> Starlette:
             Route("/webhooks/{source}", webhook, methods=["POST"]),
         ]
     )
+
+
+def _signed(
+    door: Door,
+    tenant: str,
+    source: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    context: ConnectorContext,
+) -> WebhookEvent | None:
+    """Take a call that is signed with the tenant's own secret, whoever sends it."""
+    secret = door.secrets.get(tenant, {}).get(source)
+    event_id = signed_id(secret, headers, body, context.clock.now())
+    return None if event_id is None else WebhookEvent(source_system=source, event_id=event_id)
 
 
 async def _read(request: Request) -> bytes | None:

@@ -49,6 +49,10 @@ def make_door(runtime: Runtime) -> Door:
     return Door(
         contexts=contexts,
         verifiers=tuple(runtime.registry.webhooks.values()),
+        secrets={name: tenant.webhooks for name, tenant in runtime.settings.tenants.items()},
+        systems=frozenset(
+            source.system for tenant in runtime.tenants.values() for source, _ in tenant.sources
+        ),
         receive=runtime.receive,
         problems=runtime.problems,
     )

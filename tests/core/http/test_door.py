@@ -16,16 +16,18 @@ import tomli_w
 from tests.servers import free_port
 
 from quell.domain.secret import Secret
+from quell.domain.signature import sign
 from quell.http import serve_door
 from quell.runtime import Runtime, open_runtime
 from quell.runtime.duty import Duty
-from quell_sentinel.webhook import sign
 
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZg=="
 GUID = "00000000-0000-0000-0000-00000000000a"
 BODY = b'{"object": {"name": "00000000-0000-0000-0000-00000000000c"}}'
+OTHER = "whsec_b3RoZXJvdGhlcm90aGVyb3RoZXI="
 TENANT = {
     "simulated": True,
+    "webhooks": {"defender": OTHER},
     "microsoft": {
         "tenant_id": GUID,
         "base_url": "https://127.0.0.1:1",
@@ -138,6 +140,27 @@ def test_a_caller_who_proves_nothing_is_refused_and_hastens_nothing(
     # then
     assert answer.status_code == 401
     assert not poll.hasten.is_set()
+
+
+def test_any_system_can_be_called_for_with_the_tenants_own_key(runtime: Runtime) -> None:
+    # given
+    duties = {duty.name: duty for duty in runtime.tenant().duties(runtime.wake)}
+
+    # when
+    async def ask(client: httpx.AsyncClient) -> Any:
+        good = await client.post(
+            "/webhooks/defender", content=b"{}", headers=signed(b"{}", secret=OTHER)
+        )
+        foreign = await client.post("/webhooks/defender", content=b"{}", headers=signed(b"{}"))
+        elsewhere = await client.post(
+            "/webhooks/sentinel", content=b"{}", headers=signed(b"{}", secret=OTHER)
+        )
+        return [answer.status_code for answer in (good, foreign, elsewhere)]
+
+    # then
+    assert through_the_door(runtime, ask) == [202, 401, 401]
+    assert duties["poll/defender"].hasten.is_set()
+    assert not duties["poll/sentinel"].hasten.is_set()
 
 
 def test_a_body_that_is_too_long_is_refused_though_it_is_signed(runtime: Runtime) -> None:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from quell import WebhookEvent
 from quell.domain.offers import WebhookVerifier
 from quell.domain.secret import Secret
+from quell.domain.signature import TOLERANCE, sign
 from quell.testing import PluginContext, SteppedClock
 from quell_sentinel import SentinelSettings, SentinelWebhook
-from quell_sentinel.webhook import TOLERANCE, sign
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
