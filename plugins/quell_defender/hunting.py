@@ -41,7 +41,9 @@ class HuntingClient:
         """Build the client for the identity that the context is for."""
         return cls(context.connector(GraphClient))
 
-    async def run(self, query: str, *, timespan: str = "P30D") -> tuple[Record, ...]:
+    async def run(
+        self, query: str, *, timespan: str = "P30D", read_timeout: float | None = None
+    ) -> tuple[Record, ...]:
         """Run a query over at most 30 days and give its rows; reads only, so safe to repeat."""
         answer = await self._api.post(
             "/v1.0/security/runHuntingQuery",
@@ -49,6 +51,7 @@ class HuntingClient:
             operation="hunting",
             permission="ThreatHunting.Read.All",
             is_repeatable=True,
+            read_timeout=read_timeout,
         )
         return rows(answer.body, "results")
 
