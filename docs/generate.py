@@ -1,4 +1,4 @@
-"""Writes the reference pages that follow from the code: the command line and the settings.
+"""Writes the reference pages that follow from the code: commands, settings, and shared fields.
 
 `python docs/generate.py` writes them; a test holds the files to what this gives.
 """
@@ -13,8 +13,11 @@ from pathlib import Path
 import click
 
 from quell.cli.program import program
+from quell.domain.fields import FIELD_TABLE, FieldKind, FieldRule, FieldSpec
+from quell.domain.offers import SourceSpec
 from quell.plugins import Lock, list_plugins, load_plugins
 from quell.settings import SettingRow, declared_rows
+from quell.sync import SyncPolicy
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by docs/generate.py from the code. Change the code, then run it. -->\n"
@@ -60,6 +63,63 @@ def _escaped(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+def fields_page() -> str:
+    """Write `fields.md`."""
+    return "".join(_field_parts(bundled_sources()))
+
+
+def bundled_sources() -> tuple[SourceSpec, ...]:
+    """List the sources of the plugins that come with quell."""
+    bundled = [plugin for plugin in list_plugins() if plugin.is_bundled]
+    return load_plugins(Lock(Path("plugins.lock")), bundled).sources
+
+
+def _field_parts(sources: Sequence[SourceSpec]) -> Iterator[str]:
+    yield f"# Fields\n\n{NOTE}\n"
+    yield (
+        "What the queues share, field by field. A *value* has one answer, which every copy shall "
+        "have; tags are a *set*; what is *derived* follows from the alerts; a *list* holds things "
+        "that are copied one by one; an *identity* belongs to one copy. `sync.default` and "
+        "`sync.fields` name who wins where two sides changed a value at once; `sync.ignored` "
+        "leaves fields out.\n\n"
+        "A raw value that already stands for the shared one is left alone, so what a product "
+        "cannot hold never makes two copies differ.\n\n"
+    )
+    yield "| field | kind | meaning | when both sides changed it |\n|---|---|---|---|\n"
+    for spec in FIELD_TABLE:
+        yield f"| `{spec.name}` | {spec.kind} | {spec.meaning} | {_when_both(spec)} |\n"
+    for source in sources:
+        yield f"\n## `{source.system}`\n\n"
+        yield "| field | there | direction | how | what is lost |\n|---|---|---|---|---|\n"
+        for spec in FIELD_TABLE:
+            yield _rule_row(spec.name, source.fields.get(spec.name))
+
+
+def _when_both(spec: FieldSpec) -> str:
+    match spec.kind:
+        case FieldKind.VALUE:
+            return f"`{SyncPolicy().winner(spec.name)}`; the other value is on record"
+        case FieldKind.SET:
+            return "both: added anywhere wins over removed anywhere"
+        case FieldKind.LIST:
+            return "both"
+        case _:
+            return "is not decided"
+
+
+def _rule_row(name: str, rule: FieldRule | None) -> str:
+    if rule is None:
+        return f"| `{name}` | | | | it has none |\n"
+    direction = {
+        (True, True): "read and written",
+        (True, False): "read",
+        (False, True): "written",
+        (False, False): "neither",
+    }[rule.is_read, rule.is_written]
+    cells = (rule.native, direction, rule.mapping, rule.cannot_hold)
+    return f"| `{name}` | {' | '.join(_escaped(cell) for cell in cells)} |\n"
+
+
 def cli_page() -> str:
     """Write `cli.md`."""
     return "".join(_cli_parts())
@@ -102,7 +162,7 @@ def _option_parts(command: click.Command, context: click.Context) -> Iterator[st
         yield f"| `{names}` | {_escaped(text)} |\n"
 
 
-PAGES = {"settings.md": settings_page, "cli.md": cli_page}
+PAGES = {"settings.md": settings_page, "fields.md": fields_page, "cli.md": cli_page}
 
 
 def main() -> int:

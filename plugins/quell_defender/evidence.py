@@ -5,49 +5,32 @@ https://learn.microsoft.com/graph/api/resources/security-alertevidence
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from quell.domain.entity import (
-    CloudApplication,
-    Device,
-    Entity,
-    Evidence,
-    EvidenceRole,
-    EvidenceVerdict,
-    File,
-    Ip,
-    Mailbox,
-    MailCluster,
-    MailMessage,
-    OAuthApplication,
-    OtherEntity,
-    Process,
-    RegistryKey,
-    RegistryValue,
-    SecurityGroup,
-    Url,
-    User,
-)
-from quell_microsoft.lenient import first, items, mapping, member, number, text, texts
+from quell.domain.entity import Evidence, EvidenceRole, EvidenceVerdict, OtherEntity
+from quell_defender.entities import READERS
+from quell_microsoft.lenient import first, items, mapping, member, text, texts
+from quell_microsoft.spelling import spelled
 
-__all__ = ["read_all", "read_evidence", "read_user_account"]
+__all__ = ["read_all", "read_evidence", "read_inside"]
 
 Raw = Mapping[str, Any]
 
 
 def read_evidence(value: Any) -> Evidence:
     """Read one evidence of an alert. Never fails; `raw` is the JSON as it came."""
-    raw = mapping(value)
+    raw = spelled(value)
     kind = subtype(raw)
-    read = _READERS.get(kind.lower())
+    read = READERS.get(kind.lower())
+    whole = mapping(value)
     return Evidence(
         entity=read(raw) if read else _other(kind, raw),
         roles=_roles(raw),
         verdict=member(EvidenceVerdict, raw.get("verdict"), EvidenceVerdict.UNKNOWN),
         remediation=text(raw.get("remediationStatus")),
         created=text(first(raw, "createdDateTime", "evidenceCreationTime")),
-        raw=dict(raw) if raw else {"value": value},
+        raw=dict(whole) if whole else {"value": value},
     )
 
 
@@ -63,204 +46,98 @@ def _roles(raw: Raw) -> tuple[EvidenceRole, ...]:
     return tuple(dict.fromkeys(role for role in found if role is not EvidenceRole.UNKNOWN))
 
 
+#: where the kinds that quell has no class for keep what people call them by, the best first
+_NAMES = (
+    "displayName",
+    "name",
+    "resourceName",
+    "amazonResourceName",
+    "agentName",
+    "domainName",
+    "hostName",
+    "deviceName",
+    "imageId",
+    "registry",
+    "login",
+    "orgName",
+    "resourceId",
+    "amazonResourceId",
+    "fullResourceName",
+    "macAddress",
+    "sessionId",
+    "signatureHash",
+    "containerId",
+    "deviceId",
+    "subject",
+)
+
+
 def _other(kind: str, raw: Raw) -> OtherEntity:
-    names = ("displayName", "name", "resourceName", "domainName", "hostName")
-    return OtherEntity(kind=kind, name=text(first(raw, *names)) or "")
+    return OtherEntity(kind=kind, name=text(first(raw, *_NAMES)) or "")
 
 
-def _device(raw: Raw) -> Device:
-    machine = mapping(raw.get("vmMetadata"))
-    dns_name = text(raw.get("deviceDnsName"))
-    host_name = text(raw.get("hostName")) or (dns_name or "").partition(".")[0] or None
-    return Device(
-        name=dns_name or host_name or "",
-        mde_id=text(raw.get("mdeDeviceId")),
-        entra_id=text(raw.get("azureAdDeviceId")),
-        azure_resource_id=text(machine.get("resourceId")),
-        dns_name=dns_name,
-        host_name=host_name,
-        nt_domain=text(raw.get("ntDomain")),
-        os=text(raw.get("osPlatform")),
-        os_version=text(raw.get("version")),
-        ip=text(raw.get("lastIpAddress")) or next(iter(texts(raw.get("ipInterfaces"))), None),
-        public_ip=text(raw.get("lastExternalIpAddress")),
-        health=text(raw.get("healthStatus")),
-        risk=text(raw.get("riskScore")),
-        onboarding=text(raw.get("onboardingStatus")),
-    )
+# -- what stands inside of what quell has no class for -------------------------------------------
 
-
-def read_user_account(value: Any) -> User:
-    """Read the account object that several kinds of evidence carry."""
-    raw = mapping(value)
-    upn, account = text(raw.get("userPrincipalName")), text(raw.get("accountName"))
-    display_name = text(raw.get("displayName"))
-    return User(
-        name=display_name or upn or account or "",
-        object_id=text(raw.get("azureAdUserId")),
-        upn=upn,
-        sid=text(raw.get("userSid")),
-        ad_object_guid=text(raw.get("activeDirectoryObjectGuid")),
-        account_name=account,
-        nt_domain=text(raw.get("domainName")),
-        display_name=display_name,
-    )
-
-
-def _mailbox(raw: Raw) -> Mailbox:
-    account = mapping(raw.get("userAccount"))
-    address, display_name = text(raw.get("primaryAddress")), text(raw.get("displayName"))
-    return Mailbox(
-        name=address or display_name or "",
-        address=address,
-        upn=text(raw.get("upn")) or text(account.get("userPrincipalName")),
-        display_name=display_name,
-        directory_object_id=text(account.get("azureAdUserId")),
-    )
-
-
-def _message(raw: Raw) -> MailMessage:
-    shown, envelope = mapping(raw.get("p2Sender")), mapping(raw.get("p1Sender"))
-    subject = text(raw.get("subject"))
-    return MailMessage(
-        name=subject or "",
-        network_message_id=text(raw.get("networkMessageId")),
-        internet_message_id=text(raw.get("internetMessageId")),
-        recipient=text(raw.get("recipientEmailAddress")),
-        subject=subject,
-        sender=text(shown.get("emailAddress")),
-        return_path=text(envelope.get("emailAddress")),
-        sender_ip=text(raw.get("senderIp")),
-        received=text(raw.get("receivedDateTime")),
-        delivery_action=text(raw.get("deliveryAction")),
-        delivery_location=text(raw.get("deliveryLocation")),
-        threats=texts(raw.get("threats")),
-        urls=texts(raw.get("urls")),
-    )
-
-
-def _cluster(raw: Raw) -> MailCluster:
-    return MailCluster(
-        name=text(raw.get("clusterBy")) or "",
-        query=text(raw.get("query")),
-        urn=text(raw.get("urn")),
-        network_message_ids=texts(raw.get("networkMessageIds")),
-        email_count=number(raw.get("emailCount")),
-        cluster_by=text(raw.get("clusterBy")),
-        cluster_by_value=text(raw.get("clusterByValue")),
-    )
-
-
-def _file(details: Any, raw: Raw) -> File:
-    file = mapping(details)
-    return File(
-        name=text(file.get("fileName")) or "",
-        sha256=text(file.get("sha256")),
-        sha1=text(file.get("sha1")),
-        md5=text(file.get("md5")),
-        path=text(file.get("filePath")),
-        size=number(file.get("fileSize")),
-        device_mde_id=text(raw.get("mdeDeviceId")),
-        detection_status=text(raw.get("detectionStatus")),
-    )
-
-
-def _image(details: Any) -> File | None:
-    # the device stands in the process itself
-    return _file(details, {}) if mapping(details) else None
-
-
-def _process(raw: Raw) -> Process:
-    account, image = mapping(raw.get("userAccount")), _image(raw.get("imageFile"))
-    return Process(
-        name=image.name if image else "",
-        process_id=number(raw.get("processId")),
-        command_line=text(raw.get("processCommandLine")),
-        created=text(raw.get("processCreationDateTime")),
-        image=image,
-        parent_process_id=number(raw.get("parentProcessId")),
-        parent_created=text(raw.get("parentProcessCreationDateTime")),
-        parent_image=_image(raw.get("parentProcessImageFile")),
-        account=read_user_account(account) if account else None,
-        device_mde_id=text(raw.get("mdeDeviceId")),
-    )
-
-
-def _ip(raw: Raw) -> Ip:
-    address = text(raw.get("ipAddress"))
-    return Ip(name=address or "", address=address, country=text(raw.get("countryLetterCode")))
-
-
-def _url(raw: Raw) -> Url:
-    url = text(raw.get("url"))
-    return Url(name=url or "", url=url)
-
-
-def _cloud_application(raw: Raw) -> CloudApplication:
-    return CloudApplication(
-        name=text(raw.get("displayName")) or "",
-        app_id=number(raw.get("appId")),
-        instance_id=number(raw.get("instanceId")),
-        instance_name=text(raw.get("instanceName")),
-        saas_app_id=number(raw.get("saasAppId")),
-    )
-
-
-def _oauth_application(raw: Raw) -> OAuthApplication:
-    return OAuthApplication(
-        name=text(raw.get("displayName")) or "",
-        app_id=text(raw.get("appId")),
-        object_id=text(raw.get("objectId")),
-        publisher=text(raw.get("publisher")),
-    )
-
-
-def _registry_key(raw: Raw) -> RegistryKey:
-    key = text(raw.get("registryKey"))
-    return RegistryKey(name=key or "", hive=text(raw.get("registryHive")), key=key)
-
-
-def _registry_value(raw: Raw) -> RegistryValue:
-    value_name = text(raw.get("registryValueName"))
-    return RegistryValue(
-        name=value_name or "",
-        hive=text(raw.get("registryHive")),
-        key=text(raw.get("registryKey")),
-        value_name=value_name,
-        value=text(raw.get("registryValue")),
-        value_type=text(raw.get("registryValueType")),
-        device_mde_id=text(raw.get("mdeDeviceId")),
-    )
-
-
-def _security_group(raw: Raw) -> SecurityGroup:
-    return SecurityGroup(
-        name=text(first(raw, "displayName", "friendlyName")) or "",
-        object_id=text(raw.get("securityGroupId")),
-        sid=text(raw.get("sid")),
-        distinguished_name=text(raw.get("distinguishedName")),
-        ad_object_guid=text(raw.get("activeDirectoryObjectGuid")),
-    )
-
-
-_READERS: dict[str, Callable[[Raw], Entity]] = {
-    "deviceevidence": _device,
-    "userevidence": lambda raw: read_user_account(raw.get("userAccount")),
-    "mailboxevidence": _mailbox,
-    "analyzedmessageevidence": _message,
-    "mailclusterevidence": _cluster,
-    "fileevidence": lambda raw: _file(raw.get("fileDetails"), raw),
-    "processevidence": _process,
-    "ipevidence": _ip,
-    "urlevidence": _url,
-    "cloudapplicationevidence": _cloud_application,
-    "oauthapplicationevidence": _oauth_application,
-    "registrykeyevidence": _registry_key,
-    "registryvalueevidence": _registry_value,
-    "securitygroupevidence": _security_group,
+#: the kind of what these properties hold, which says its kind itself only where it may be several
+_INSIDE = {
+    "sourceAddress": "ipEvidence",
+    "destinationAddress": "ipEvidence",
+    "dnsServerIp": "ipEvidence",
+    "hostIpAddress": "ipEvidence",
+    "ipAddress": "ipEvidence",
+    "ipAddresses": "ipEvidence",
+    "podIp": "ipEvidence",
+    "clusterIP": "ipEvidence",
+    "externalIPs": "ipEvidence",
+    "senderIP": "ipEvidence",
+    "account": "userEvidence",
+    "host": "deviceEvidence",
+    "storageResource": "azureResourceEvidence",
+    "cloudResource": "azureResourceEvidence",
+    "file": "fileEvidence",
+    "files": "fileEvidence",
+    "fileHashes": "fileHashEvidence",
+    "processes": "processEvidence",
+    "url": "urlEvidence",
+    "urls": "urlEvidence",
+    "senderFromAddress": "mailboxEvidence",
 }
+#: where a text alone stands for the whole
+_TEXT_IN = {
+    "ipEvidence": "ipAddress",
+    "urlEvidence": "url",
+    "mailboxEvidence": "primaryAddress",
+}
+#: most entities that are taken out of one evidence
+INSIDE_AT_MOST = 50
+
+
+def read_inside(outer: Evidence) -> tuple[Evidence, ...]:
+    """Read the entities that stand inside of a kind that quell has no class for.
+
+    Roles and verdicts are their own, where they say any: those of the whole are not theirs.
+    """
+    if not isinstance(outer.entity, OtherEntity):
+        return ()
+    found = [
+        read_evidence(inner)
+        for name, kind in _INSIDE.items()
+        for inner in _inner(kind, spelled(outer.raw).get(name))
+    ]
+    return tuple(found[:INSIDE_AT_MOST])
+
+
+def _inner(kind: str, value: Any) -> list[dict[str, Any]]:
+    inner: list[dict[str, Any]] = []
+    for one in items(value) or [value]:
+        if isinstance(one, str) and one and kind in _TEXT_IN:
+            inner.append({"@odata.type": kind, _TEXT_IN[kind]: one})
+        elif found := mapping(one):
+            inner.append({"@odata.type": kind, **found})
+    return inner
 
 
 def read_all(value: Any) -> tuple[Evidence, ...]:
-    """Read an alert's list of evidence, in its order; nothing of it is left out."""
-    return tuple(read_evidence(item) for item in items(value))
+    """Read an alert's list of evidence, in its order, then what stands inside; nothing is left out."""
+    found = tuple(read_evidence(item) for item in items(value))
+    return (*found, *(inner for outer in found for inner in read_inside(outer)))

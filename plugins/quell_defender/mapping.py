@@ -24,15 +24,12 @@ from quell.domain.incident import (
     Status,
     Verdict,
 )
+from quell_defender.fields import WRITABLE
 from quell_microsoft.lenient import first, fold, items, mapping, member, text, texts
 
 __all__ = ["WRITABLE", "native_of", "project", "read_fields", "read_owner", "read_verdict"]
 
 NO_TITLE = "(no title)"
-#: canonical field names that Defender accepts in a PATCH
-WRITABLE = frozenset(
-    ("title", "description", "severity", "status", "owner", "verdict", "closing_comment", "tags")
-)
 
 _STATUS_READ = {
     "active": Status.NEW,

@@ -13,7 +13,9 @@ from quell.domain.incident import Alert, Comment, Severity
 from quell_defender.evidence import read_all
 from quell_defender.mapping import native_of, read_fields
 from quell_microsoft.lenient import first, fold, items, mapping, member, text
-from quell_microsoft.stamps import parse_stamp
+from quell_microsoft.spelling import spelled
+from quell_microsoft.stamps import parse_moment, parse_stamp
+from quell_microsoft.tactics import read_tactics
 
 __all__ = ["alert_proofs", "observe", "read_alert", "read_comments"]
 
@@ -47,7 +49,7 @@ _ALERT_STATUS = {
 
 def read_alert(value: Any) -> Alert:
     """Read one alert with its evidence. Never fails; `raw` is the JSON as it came."""
-    raw = mapping(value)
+    raw, whole = spelled(value), mapping(value)
     source = text(raw.get("serviceSource")) or ""
     return Alert(
         id=text(first(raw, "id", "alertId")) or "",
@@ -58,9 +60,17 @@ def read_alert(value: Any) -> Alert:
         category=text(raw.get("category")) or next(_texts(raw.get("categories")), ""),
         created=text(first(raw, "createdDateTime", "creationTime")),
         updated=text(first(raw, "lastUpdateDateTime", "lastUpdatedTime")),
+        first_activity=parse_moment(first(raw, "firstActivityDateTime", "firstActivity")),
+        last_activity=parse_moment(first(raw, "lastActivityDateTime", "lastActivity")),
+        tactics=_tactics(raw),
         evidence=read_all(first(raw, "evidence", "entities")),
-        raw=dict(raw) if raw else {"value": value},
+        raw=dict(whole) if whole else {"value": value},
     )
+
+
+def _tactics(raw: Mapping[str, Any]) -> frozenset[str]:
+    words = [raw.get("category"), *items(raw.get("categories")), *items(raw.get("mitreTechniques"))]
+    return read_tactics(_texts(words))
 
 
 def _texts(value: Any) -> Any:
@@ -69,7 +79,7 @@ def _texts(value: Any) -> Any:
 
 def read_comments(value: Any) -> tuple[Comment, ...]:
     """Read the comments; Graph gives them no id, so their key is a digest of what they say."""
-    return tuple(_comment(mapping(item)) for item in items(value))
+    return tuple(_comment(spelled(item)) for item in items(value))
 
 
 def _comment(raw: Mapping[str, Any]) -> Comment:
@@ -86,7 +96,7 @@ def _comment(raw: Mapping[str, Any]) -> Comment:
 
 def observe(source_id: SourceId, value: Any, *, alerts: Any = None) -> ObservedIncident:
     """Read one incident. `alerts` is their JSON where it was fetched apart. Never fails."""
-    raw = mapping(value)
+    raw = spelled(value)
     native, found = native_of(raw), _alerts(raw, alerts)
     stamp = text(first(raw, "lastUpdateDateTime", "lastUpdateTime")) or ""
     native_id = text(first(raw, "id", "incidentId")) or ""

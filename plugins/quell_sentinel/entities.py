@@ -5,7 +5,7 @@ https://learn.microsoft.com/azure/sentinel/entities-reference
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from quell.domain.entity import (
@@ -27,50 +27,61 @@ from quell.domain.entity import (
     User,
 )
 from quell_microsoft.lenient import first, fold, items, mapping, number, text, texts
+from quell_microsoft.spelling import spelled
+from quell_sentinel.references import Known, Raw, learn, pointed, properties_of, resolved
 
 __all__ = ["read_entities", "read_entity"]
-
-Raw = Mapping[str, Any]
-#: entities by their ARM name, for those that point to others
-Known = Mapping[str, Raw]
 
 
 def read_entities(value: Any) -> tuple[Evidence, ...]:
     """Read an incident's entities, in their order; nothing is left out. Never fails."""
     found = items(value)
-    known = {name.lower(): mapping(item) for item in found if (name := _key(mapping(item)))}
+    known: dict[str, Raw] = {}
+    for item in found:
+        learn(known, spelled(item))
     return tuple(read_entity(item, known) for item in found)
 
 
 def read_entity(value: Any, known: Known | None = None) -> Evidence:
-    """Read one entity. Sentinel tells neither role nor verdict. `raw` is the JSON as it came."""
-    raw = mapping(value)
-    kind = text(first(raw, "kind", "Type")) or "unknown"
+    """Read one entity. Sentinel tells neither role nor verdict. `raw` is the JSON as it came.
+
+    Alerts in tables hold entities as flat objects, which may stand for one that was given before.
+    """
+    raw, whole = spelled(value), mapping(value)
+    raw = resolved(known or {}, raw)
+    kind = text(first(raw, "kind", "type")) or "unknown"
     read = _READERS.get(fold(kind))
-    properties = mapping(raw.get("properties"))
+    properties = properties_of(raw)
     entity = read(properties, known or {}) if read else _other(kind, properties)
-    return Evidence(entity=entity, raw=dict(raw) if raw else {"value": value})
-
-
-def _key(raw: Raw) -> str:
-    return text(raw.get("name")) or ""
-
-
-def _pointed(known: Known, name: Any) -> Raw:
-    """Find the properties of an entity that another one points to, where it was given too."""
-    return mapping(known.get((text(name) or "").lower(), {}).get("properties"))
+    return Evidence(entity=entity, raw=dict(whole) if whole else {"value": value})
 
 
 def _friendly(raw: Raw, *values: str | None) -> str:
     return next((value for value in values if value), text(raw.get("friendlyName")) or "")
 
 
+#: where the kinds that quell has no class for keep what people call them by, the best first
+_NAMES = (
+    "displayName",
+    "alertDisplayName",
+    "malwareName",
+    "name",
+    "domainName",
+    "deviceName",
+    "resourceId",
+    "macAddress",
+    "sessionId",
+    "deviceId",
+)
+
+
 def _other(kind: str, raw: Raw) -> OtherEntity:
-    return OtherEntity(kind=kind, name=_friendly(raw))
+    return OtherEntity(kind=kind, name=_friendly(raw) or text(first(raw, *_NAMES)) or "")
 
 
 def _account(raw: Raw, _known: Known) -> User:
-    account, suffix = text(raw.get("accountName")), text(raw.get("upnSuffix"))
+    account = text(first(raw, "accountName", "name"))
+    suffix = text(raw.get("upnSuffix"))
     upn = f"{account}@{suffix}" if account and suffix else None
     display_name = text(raw.get("displayName"))
     return User(
@@ -104,11 +115,12 @@ def _host(raw: Raw, _known: Known) -> Device:
 
 def _file(raw: Raw, known: Known) -> File:
     hashes = {"sha256": "", "sha1": "", "md5": ""}
-    for name in texts(raw.get("fileHashEntityIds")):
-        found = _pointed(known, name)
-        hashes[fold(text(found.get("algorithm")) or "")] = text(found.get("hashValue")) or ""
+    for one in items(first(raw, "fileHashEntityIds", "fileHashes")):
+        found = pointed(known, one)
+        value = text(first(found, "hashValue", "value")) or ""
+        hashes[fold(text(found.get("algorithm")) or "")] = value
     return File(
-        name=_friendly(raw, text(raw.get("fileName"))),
+        name=_friendly(raw, text(first(raw, "fileName", "name"))),
         sha256=hashes["sha256"] or None,
         sha1=hashes["sha1"] or None,
         md5=hashes["md5"] or None,
@@ -117,7 +129,7 @@ def _file(raw: Raw, known: Known) -> File:
 
 
 def _file_hash(raw: Raw, _known: Known) -> File:
-    value = text(raw.get("hashValue"))
+    value = text(first(raw, "hashValue", "value"))
     kind = fold(text(raw.get("algorithm")) or "")
     return File(
         name=_friendly(raw, value),
@@ -128,10 +140,10 @@ def _file_hash(raw: Raw, _known: Known) -> File:
 
 
 def _process(raw: Raw, known: Known) -> Process:
-    image, account = (
-        _pointed(known, raw.get(name)) for name in ("imageFileEntityId", "accountEntityId")
+    image, account, parent = (
+        pointed(known, first(raw, f"{name}EntityId", name))
+        for name in ("imageFile", "account", "parentProcess")
     )
-    parent = _pointed(known, raw.get("parentProcessEntityId"))
     file = _file(image, known) if image else None
     return Process(
         name=_friendly(raw, file.name if file else None),
@@ -157,7 +169,7 @@ def _url(raw: Raw, _known: Known) -> Url:
 
 def _cloud_application(raw: Raw, _known: Known) -> CloudApplication:
     return CloudApplication(
-        name=_friendly(raw, text(raw.get("appName"))),
+        name=_friendly(raw, text(first(raw, "appName", "name"))),
         app_id=number(raw.get("appId")),
         instance_name=text(raw.get("instanceName")),
     )
@@ -193,6 +205,18 @@ def _message(raw: Raw, _known: Known) -> MailMessage:
     )
 
 
+def _submission(raw: Raw, _known: Known) -> MailMessage:
+    subject = text(raw.get("subject"))
+    return MailMessage(
+        name=_friendly(raw, subject),
+        network_message_id=text(raw.get("networkMessageId")),
+        recipient=text(raw.get("recipient")),
+        subject=subject,
+        sender=text(raw.get("sender")),
+        sender_ip=text(raw.get("senderIp")),
+    )
+
+
 def _cluster(raw: Raw, _known: Known) -> MailCluster:
     return MailCluster(
         name=_friendly(raw, text(raw.get("clusterSourceIdentifier"))),
@@ -210,13 +234,14 @@ def _registry_key(raw: Raw, _known: Known) -> RegistryKey:
 
 
 def _registry_value(raw: Raw, known: Known) -> RegistryValue:
-    key, value_name = _pointed(known, raw.get("keyEntityId")), text(raw.get("valueName"))
+    key = pointed(known, first(raw, "keyEntityId", "key"))
+    value_name = text(first(raw, "valueName", "name"))
     return RegistryValue(
         name=_friendly(raw, value_name),
         hive=text(key.get("hive")),
         key=text(key.get("key")),
         value_name=value_name,
-        value=text(raw.get("valueData")),
+        value=text(first(raw, "valueData", "value")),
         value_type=text(raw.get("valueType")),
     )
 
@@ -246,4 +271,5 @@ _READERS: dict[str, Callable[[Raw, Known], Entity]] = {
     "registrykey": _registry_key,
     "registryvalue": _registry_value,
     "securitygroup": _security_group,
+    "submissionmail": _submission,
 }

@@ -1,7 +1,8 @@
 """Keeps apart what the labels of a Sentinel incident are: people's tags, the product's, and ours.
 
-A copy that quell made carries the label `quell:SOURCE/ID`, which names the original. Like the
-labels that Sentinel assigns by itself it is no tag, and it stays when tags are written.
+A copy that quell made carries the label `quell:TENANT/SOURCE/ID`, which names the original, and where
+its classification cannot say the determination, `quell:verdict=CLASSIFICATION:DETERMINATION`.
+Like the labels that Sentinel assigns by itself they are no tags, and stay when tags are written.
 """
 
 from __future__ import annotations
@@ -11,10 +12,22 @@ from typing import Any
 
 from quell_microsoft.lenient import fold, items, mapping, text
 
-__all__ = ["MARK", "created_for", "kept_labels", "mark_label", "read_tags", "write_tags"]
+__all__ = [
+    "MARK",
+    "created_for",
+    "kept_labels",
+    "mark_label",
+    "originals",
+    "read_tags",
+    "tag_labels",
+    "verdict_label",
+    "with_verdict",
+    "write_tags",
+]
 
 #: what our own labels begin with
 MARK = "quell:"
+VERDICT = MARK + "verdict="
 
 
 def _name(label: Any) -> str:
@@ -53,6 +66,38 @@ def mark_label(origin: str) -> dict[str, str]:
 
 
 def created_for(value: Any) -> str | None:
-    """Read that label. Anybody can write one: it counts only where the incident's name agrees."""
-    marks = (_name(label)[len(MARK) :] for label in items(value) if _is_mark(label))
-    return next((origin for origin in marks if origin), None)
+    """Read the first such label."""
+    return next(iter(originals(value)), None)
+
+
+def originals(value: Any) -> list[str]:
+    """Read all such labels. Anybody can write one: it counts only where the incident's name agrees."""
+    marks = (label for label in items(value) if _is_mark(label) and not _is_verdict(label))
+    origins = (_name(label)[len(MARK) :] for label in marks)
+    return [origin for origin in origins if origin]
+
+
+# -- the verdict -------------------------------------------------------------------------------
+
+
+def _is_verdict(label: Any) -> bool:
+    return _name(label).lower().startswith(VERDICT)
+
+
+def verdict_label(value: Any) -> str | None:
+    """Read what the label on the verdict says, as `CLASSIFICATION:DETERMINATION`."""
+    found = (_name(label)[len(VERDICT) :] for label in items(value) if _is_verdict(label))
+    return next((said for said in found if said), None)
+
+
+def with_verdict(value: Any, said: Any) -> list[Any]:
+    """Give the labels with another one on the verdict, or without any."""
+    others = [label for label in items(value) if not _is_verdict(label)]
+    return [*others, mark_label(f"verdict={said}")] if text(said) else others
+
+
+def tag_labels(value: Any) -> Any:
+    """Give the labels as they came, but for the one on the verdict: that is no news of tags."""
+    labels = items(value)
+    is_ours = created_for(labels) is not None
+    return with_verdict(labels, None) if is_ours and any(map(_is_verdict, labels)) else value

@@ -1,11 +1,7 @@
 """Translates the properties of a Sentinel incident into canonical fields and back.
 
 Reading is lenient, writing strict, and a present raw value that already stands for the
-canonical one is left alone; nothing else may stand for it, or sync would miss news. Sentinel
-knows four pairs of classification and reason where the detecting product knows fifteen
-determinations: a false positive keeps its finer answer in the reason (`IncorrectAlertLogic` is
-"not malicious", `InaccurateData` is "not enough data" or "other"), the rest stays in the
-canonical fields and in the other product's shadow.
+canonical one is left alone; nothing else may stand for it, or sync would miss news.
 
 https://learn.microsoft.com/rest/api/securityinsights/incidents/create-or-update
 """
@@ -16,23 +12,22 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from quell.domain.incident import (
-    Classification,
-    Determination,
     IncidentFields,
     Owner,
     Severity,
     Status,
     Verdict,
 )
-from quell_microsoft.lenient import fold, mapping, member, text
-from quell_sentinel.labels import read_tags, write_tags
+from quell_microsoft.lenient import fold, items, mapping, member, text, texts
+from quell_microsoft.stamps import parse_moment, write_stamp
+from quell_microsoft.tactics import read_tactics
+from quell_sentinel.fields import WRITABLE
+from quell_sentinel.labels import read_tags, tag_labels, write_tags
+from quell_sentinel.products import read_product
+from quell_sentinel.verdicts import native_verdict, read_verdict, same_verdict, write_verdict
 
 __all__ = ["DESCRIPTION_LIMIT", "WRITABLE", "clamp", "native_of", "project", "read_fields", "write"]
 
-#: canonical field names that Sentinel accepts in a PUT
-WRITABLE = frozenset(
-    ("title", "description", "severity", "status", "owner", "verdict", "closing_comment", "tags")
-)
 #: most characters of a description, as the service counts them (UTF-16 units)
 DESCRIPTION_LIMIT = 5_000
 NO_TITLE = "(no title)"
@@ -47,41 +42,26 @@ SEVERITY_WRITE = {
     Severity.MEDIUM: "Medium",
     Severity.HIGH: "High",
 }
-CLASSIFICATION_WRITE = {
-    Classification.UNDETERMINED: "Undetermined",
-    Classification.TRUE_POSITIVE: "TruePositive",
-    Classification.BENIGN_POSITIVE: "BenignPositive",
-    Classification.FALSE_POSITIVE: "FalsePositive",
-}
-_CLASSIFICATION_READ = {fold(raw): ours for ours, raw in CLASSIFICATION_WRITE.items()}
-#: the only reason that the portal offers for these
-REASON_WRITE = {
-    Classification.TRUE_POSITIVE: "SuspiciousActivity",
-    Classification.BENIGN_POSITIVE: "SuspiciousButExpected",
-}
-LOGIC, DATA = "IncorrectAlertLogic", "InaccurateData"
-_REASON_READ = {
-    fold(LOGIC): Determination.NOT_MALICIOUS,
-    fold(DATA): Determination.NOT_ENOUGH_DATA,
-}
 
 # -- reading -----------------------------------------------------------------------------------
 
 
 def native_of(properties: Mapping[str, Any]) -> dict[str, Any]:
     """Take each canonical field's raw value out of the properties, exactly as it came."""
+    more = mapping(properties.get("additionalData"))
     return {
         "title": properties.get("title"),
         "description": properties.get("description"),
         "severity": properties.get("severity"),
         "status": properties.get("status"),
         "owner": properties.get("owner"),
-        "verdict": {
-            "classification": properties.get("classification"),
-            "classificationReason": properties.get("classificationReason"),
-        },
+        "verdict": native_verdict(properties),
         "closing_comment": properties.get("classificationComment"),
-        "tags": properties.get("labels"),
+        "tags": tag_labels(properties.get("labels")),
+        "first_activity": properties.get("firstActivityTimeUtc"),
+        "last_activity": properties.get("lastActivityTimeUtc"),
+        "tactics": more.get("tactics"),
+        "products": more.get("alertProductNames"),
     }
 
 
@@ -117,19 +97,9 @@ def _word(value: Any) -> str | None:
     return (text(value) or "").strip() or None
 
 
-def read_verdict(value: Any) -> Verdict:
-    """Read a classification and what its reason says about the determination."""
-    raw = mapping(value)
-    classification = _CLASSIFICATION_READ.get(
-        fold(text(raw.get("classification")) or ""), Classification.UNDETERMINED
-    )
-    if classification is not Classification.FALSE_POSITIVE:
-        return Verdict(classification=classification)
-    reason = fold(text(raw.get("classificationReason")) or "")
-    return Verdict(
-        classification=classification,
-        determination=_REASON_READ.get(reason, Determination.UNKNOWN),
-    )
+def read_products(value: Any) -> frozenset[str]:
+    """Read the products that an incident's alerts come from, in quell's spelling."""
+    return frozenset(read_product(name) for name in texts(items(value)))
 
 
 _READ: dict[str, Callable[[Any], Any]] = {
@@ -141,6 +111,10 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "verdict": read_verdict,
     "closing_comment": text,
     "tags": read_tags,
+    "first_activity": parse_moment,
+    "last_activity": parse_moment,
+    "tactics": lambda value: read_tactics(texts(items(value))),
+    "products": read_products,
 }
 
 # -- writing -----------------------------------------------------------------------------------
@@ -164,7 +138,7 @@ def _stands(name: str, wanted: Any, present: Any) -> bool:
     if name == "owner":
         return wanted is not None and same_owner(wanted, read_owner(present))
     if name == "verdict":
-        return _same_verdict(wanted or Verdict(), present)
+        return same_verdict(wanted or Verdict(), present)
     if name == "description":
         return _plain(clamp(wanted)) == _plain(present)
     return name in ("title", "closing_comment") and _plain(wanted) == _plain(present)
@@ -191,15 +165,6 @@ def _folded(name: str | None) -> str | None:
     return name.casefold() if name else None
 
 
-def _same_verdict(wanted: Verdict, present: Any) -> bool:
-    """Tell whether the pair there is what the verdict is written as, whatever its case."""
-    raw = mapping(present)
-    return all(
-        fold(text(raw.get(half)) or "") == fold(value or "")
-        for half, value in _write_verdict(wanted, present).items()
-    )
-
-
 def _plain(value: Any) -> str:
     return (text(value) or "").replace("\r\n", "\n").strip()
 
@@ -213,17 +178,6 @@ def clamp(value: str | None) -> str:
     return words[: 2 * DESCRIPTION_LIMIT].decode("utf-16-le", "ignore")
 
 
-def _write_verdict(value: Verdict | None, _present: Any) -> dict[str, str | None]:
-    wanted = value or Verdict()
-    reason = REASON_WRITE.get(wanted.classification)
-    if wanted.classification is Classification.FALSE_POSITIVE:
-        reason = LOGIC if wanted.determination is Determination.NOT_MALICIOUS else DATA
-    return {
-        "classification": CLASSIFICATION_WRITE[wanted.classification],
-        "classificationReason": reason,
-    }
-
-
 def _write_owner(wanted: Owner | None, _present: Any) -> dict[str, str | None]:
     owner = wanted or Owner()
     return {
@@ -235,9 +189,11 @@ def _write_owner(wanted: Owner | None, _present: Any) -> dict[str, str | None]:
 
 
 #: what an incident must have and nobody has said
-_AT_FIRST = {
+_AT_FIRST: dict[str, Any] = {
     "severity": SEVERITY_WRITE[Severity.UNKNOWN],
     "status": STATUS_WRITE[Status.NEW],
+    # it will be ours, and has room for our label
+    "verdict": {"label": None},
 }
 _WRITE: dict[str, Callable[[Any, Any], Any]] = {
     # an incident cannot lose its title
@@ -246,7 +202,9 @@ _WRITE: dict[str, Callable[[Any, Any], Any]] = {
     "severity": lambda wanted, present: SEVERITY_WRITE.get(wanted, present),
     "status": lambda wanted, present: STATUS_WRITE.get(wanted, present),
     "owner": _write_owner,
-    "verdict": _write_verdict,
+    "verdict": write_verdict,
     "closing_comment": lambda wanted, _: wanted or "",
     "tags": write_tags,
+    "first_activity": lambda wanted, present: write_stamp(wanted) if wanted else present,
+    "last_activity": lambda wanted, present: write_stamp(wanted) if wanted else present,
 }

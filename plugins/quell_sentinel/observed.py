@@ -10,41 +10,25 @@ from urllib.parse import parse_qs, urlsplit
 from quell import ObservedIncident
 from quell.domain.entity import Evidence
 from quell.domain.ids import SourceId
-from quell.domain.incident import Alert, Comment, Severity
+from quell.domain.incident import Alert, Comment, Severity, Task
 from quell_microsoft.lenient import first, fold, mapping, member, number, text, texts
-from quell_microsoft.stamps import parse_stamp
+from quell_microsoft.spelling import spelled
+from quell_microsoft.stamps import parse_moment, parse_stamp
+from quell_microsoft.tactics import read_tactics
 from quell_sentinel import labels, messages
+from quell_sentinel.copies import is_from_defender
 from quell_sentinel.entities import read_entities
 from quell_sentinel.mapping import native_of, read_fields
+from quell_sentinel.products import read_product
+from quell_sentinel.references import properties_of
 
-__all__ = ["is_from_defender", "observe", "read_alert", "read_comment"]
+__all__ = ["is_from_defender", "observe", "read_alert", "read_comment", "read_task"]
 
-#: who made an incident, where it is a copy of Defender's; `Azure Sentinel` never is: there
-#: the provider's number is the incident's own
-_DEFENDER = frozenset({"microsoft365defender", "microsoftxdr"})
 _ALERT_STATUS = {
     "new": "new",
     "inprogress": "in_progress",
     "resolved": "resolved",
     "dismissed": "resolved",
-}
-_PRODUCTS = {
-    "microsoftdefenderadvancedthreatprotection": "endpoint",
-    "microsoftdefenderforendpoint": "endpoint",
-    "azureadvancedthreatprotection": "identity",
-    "microsoftdefenderforidentity": "identity",
-    "office365advancedthreatprotection": "office",
-    "microsoftdefenderforoffice365": "office",
-    "microsoftcloudappsecurity": "cloud_apps",
-    "microsoftdefenderforcloudapps": "cloud_apps",
-    "microsoft365defender": "xdr",
-    "microsoftdefenderxdr": "xdr",
-    "azureactivedirectoryidentityprotection": "identity_protection",
-    "microsoftentraidprotection": "identity_protection",
-    "azuresecuritycenter": "cloud",
-    "microsoftdefenderforcloud": "cloud",
-    "azuresentinel": "sentinel",
-    "microsoftsentinel": "sentinel",
 }
 #: both forms that the portal has had: /incidents/ID?tid=… and /incident2/ID/overview?tid=…
 _PORTAL = re.compile(r"/incidents?2?/([^/]+)(?:/|$)", re.IGNORECASE)
@@ -58,10 +42,11 @@ def observe(
     alerts: list[Any] | None = None,
     entities: list[Any] | None = None,
     comments: list[Any] | None = None,
+    tasks: list[Any] | None = None,
 ) -> ObservedIncident:
     """Read one incident, with what was fetched of it besides. Never fails."""
-    raw = mapping(value)
-    properties = mapping(raw.get("properties"))
+    raw = spelled(value)
+    properties = properties_of(raw)
     more = mapping(properties.get("additionalData"))
     native = native_of(properties)
     stamp = text(properties.get("lastModifiedTimeUtc")) or ""
@@ -79,6 +64,7 @@ def observe(
         url=text(properties.get("incidentUrl")) or "",
         alerts=found,
         comments=None if comments is None else tuple(read_comment(one) for one in comments),
+        tasks=None if tasks is None else tuple(read_task(one) for one in tasks),
         alert_count=number(more.get("alertsCount")),
         comment_count=number(more.get("commentsCount")),
         merged_into=_merged_into(more),
@@ -86,13 +72,8 @@ def observe(
         counterpart_id=_counterpart(properties),
         proofs=_proofs(properties, found or ()),
         created_for=labels.created_for(properties.get("labels")),
-        raw=dict(raw) | ({"entities": entities} if entities is not None else {}),
+        raw=dict(mapping(value)) | ({"entities": entities} if entities is not None else {}),
     )
-
-
-def is_from_defender(properties: Mapping[str, Any]) -> bool:
-    """Tell whether Microsoft's own connector made this incident out of Defender's."""
-    return fold(text(properties.get("providerName")) or "") in _DEFENDER
 
 
 def _counterpart(properties: Mapping[str, Any]) -> str | None:
@@ -138,20 +119,23 @@ def _alert_marks(alert: Alert) -> set[str]:
 
 def read_alert(value: Any, evidence: tuple[Evidence, ...] = ()) -> Alert:
     """Read one alert. Never fails; `raw` is the JSON as it came."""
-    raw = mapping(value)
-    properties = mapping(raw.get("properties"))
+    raw, whole = spelled(value), mapping(value)
+    properties = properties_of(raw)
     product = text(properties.get("productName")) or ""
     return Alert(
         id=text(first(properties, "systemAlertId")) or text(raw.get("name")) or "",
         title=text(first(properties, "alertDisplayName", "friendlyName")) or "",
         severity=member(Severity, properties.get("severity"), Severity.UNKNOWN),
         status=_ALERT_STATUS.get(fold(text(properties.get("status")) or ""), "unknown"),
-        product=_PRODUCTS.get(fold(product), product),
+        product=read_product(product),
         category=next(iter(texts(properties.get("tactics"))), ""),
         created=text(first(properties, "timeGenerated", "startTimeUtc")),
         updated=text(first(properties, "processingEndTime", "endTimeUtc")),
+        first_activity=parse_moment(properties.get("startTimeUtc")),
+        last_activity=parse_moment(properties.get("endTimeUtc")),
+        tactics=read_tactics(texts(properties.get("tactics"))),
         evidence=evidence,
-        raw=dict(raw) if raw else {"value": value},
+        raw=dict(whole) if whole else {"value": value},
     )
 
 
@@ -173,12 +157,26 @@ def _with_entities(alerts: list[Any], evidence: tuple[Evidence, ...]) -> tuple[A
 
 def read_comment(value: Any) -> Comment:
     """Read one comment. Never fails."""
-    raw = mapping(value)
-    properties = mapping(raw.get("properties"))
+    raw = spelled(value)
+    properties = properties_of(raw)
     author = mapping(properties.get("author"))
     return Comment(
         key=text(raw.get("name")) or "",
         text=messages.read(text(properties.get("message")) or ""),
         author=text(first(author, "userPrincipalName", "email", "name")) or "",
         created=parse_stamp(properties.get("createdTimeUtc")),
+    )
+
+
+def read_task(value: Any) -> Task:
+    """Read one task. Never fails."""
+    raw = spelled(value)
+    properties = properties_of(raw)
+    author = mapping(properties.get("createdBy"))
+    return Task(
+        key=text(raw.get("name")) or "",
+        title=text(properties.get("title")) or "",
+        description=text(properties.get("description")) or "",
+        is_done=fold(text(properties.get("status")) or "") == "completed",
+        created_by=text(first(author, "userPrincipalName", "email", "name")) or "",
     )

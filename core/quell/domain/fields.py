@@ -6,11 +6,12 @@ how its product spells a field and what it cannot hold. The page on fields is ma
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
 
-__all__ = ["FIELD_TABLE", "SHARED", "FieldKind", "FieldRule", "FieldSpec"]
+__all__ = ["FIELD_TABLE", "SHARED", "FieldKind", "FieldRule", "FieldSpec", "writable"]
 
 
 class FieldKind(StrEnum):
@@ -76,3 +77,13 @@ FIELD_TABLE: tuple[FieldSpec, ...] = (
 SHARED: tuple[str, ...] = tuple(
     one.name for one in FIELD_TABLE if one.kind in {FieldKind.VALUE, FieldKind.SET}
 )
+
+
+def writable(rules: Mapping[str, FieldRule]) -> frozenset[str]:
+    """Name the fields that a product's rules let be written as values of an incident."""
+    values = {FieldKind.VALUE, FieldKind.SET, FieldKind.DERIVED}
+    return frozenset(
+        one.name
+        for one in FIELD_TABLE
+        if one.kind in values and one.name in rules and rules[one.name].is_written
+    )

@@ -34,7 +34,7 @@ from quell.domain.entity import (
     User,
 )
 from quell.domain.ids import SourceId
-from quell_defender.evidence import read_evidence
+from quell_defender.evidence import read_all, read_evidence
 from quell_defender.observed import observe, read_alert, read_comments
 from quell_microsoft.lenient import items, mapping
 
@@ -179,6 +179,155 @@ def test_a_kind_of_the_future_is_kept_whole_under_its_own_name() -> None:
     evidence = read_evidence(raw)
     assert evidence.entity == OtherEntity(kind="aiAgentEvidence", name="bot")
     assert evidence.raw == raw
+
+
+FOREIGN: list[tuple[str, dict[str, Any], Entity]] = [
+    ("fileHashEvidence", {"algorithm": "sha256", "value": "ab12"}, File(name="ab12", sha256="ab12")),
+    (
+        "mailboxConfigurationEvidence",
+        {"mailboxPrimaryAddress": "kai@contoso.example", "upn": "kai@contoso.example",
+         "externalDirectoryObjectId": "2b1c", "configurationType": "userInboxRule"},
+        Mailbox(name="kai@contoso.example", address="kai@contoso.example", upn="kai@contoso.example",
+                directory_object_id="2b1c"),
+    ),
+    (
+        "submissionMailEvidence",
+        {"networkMessageId": "n1", "recipient": "kai@contoso.example", "subject": "hi",
+         "sender": "e@x", "senderIp": "203.0.113.9", "submitter": "kai"},
+        MailMessage(name="hi", network_message_id="n1", recipient="kai@contoso.example", subject="hi",
+                    sender="e@x", sender_ip="203.0.113.9"),
+    ),
+    (
+        "servicePrincipalEvidence",
+        {"servicePrincipalObjectId": "o", "servicePrincipalName": "backup", "appId": "a"},
+        OAuthApplication(name="backup", app_id="a", object_id="o"),
+    ),
+    ("azureResourceEvidence", {"resourceId": "/subscriptions/x/y", "resourceName": "y"},
+     OtherEntity(kind="azureResourceEvidence", name="y")),
+    ("amazonResourceEvidence", {"amazonAccountId": "1", "amazonResourceId": "arn:aws:s3:::b"},
+     OtherEntity(kind="amazonResourceEvidence", name="arn:aws:s3:::b")),
+    ("googleCloudResourceEvidence", {"projectId": "p", "fullResourceName": "//x/y"},
+     OtherEntity(kind="googleCloudResourceEvidence", name="//x/y")),
+    ("malwareEvidence", {"name": "Win32/X", "category": "Trojan"},
+     OtherEntity(kind="malwareEvidence", name="Win32/X")),
+    ("dnsEvidence", {"domainName": "x.example"}, OtherEntity(kind="dnsEvidence", name="x.example")),
+    ("ioTDeviceEvidence", {"deviceId": "d", "deviceName": "pump"},
+     OtherEntity(kind="ioTDeviceEvidence", name="pump")),
+    ("nicEvidence", {"macAddress": "00-11"}, OtherEntity(kind="nicEvidence", name="00-11")),
+    ("sasTokenEvidence", {"signatureHash": "h"}, OtherEntity(kind="sasTokenEvidence", name="h")),
+    ("cloudLogonRequestEvidence", {"requestId": "r"}, OtherEntity(kind="cloudLogonRequestEvidence")),
+    *[
+        (kind, {"name": "n"}, OtherEntity(kind=kind, name="n"))
+        for kind in (
+            "containerEvidence", "containerImageEvidence", "containerRegistryEvidence",
+            "kubernetesClusterEvidence", "kubernetesControllerEvidence",
+            "kubernetesNamespaceEvidence", "kubernetesPodEvidence", "kubernetesSecretEvidence",
+            "kubernetesServiceEvidence", "kubernetesServiceAccountEvidence", "blobEvidence",
+            "blobContainerEvidence", "gitHubUserEvidence", "gitHubRepoEvidence",
+            "gitHubOrganizationEvidence", "teamsMessageEvidence", "aiAgentEvidence",
+            "activeDirectoryDomainEvidence", "hostLogonSessionEvidence",
+            "cloudLogonSessionEvidence", "networkConnectionEvidence", "laterEvidence",
+        )
+    ],
+    # as the older API names them
+    ("User", {"accountName": "kai", "aadUserId": "2b1c"},
+     User(name="kai", account_name="kai", object_id="2b1c")),
+    ("MailBox", {"mailboxAddress": "kai@contoso.example", "mailboxDisplayName": "Kai"},
+     Mailbox(name="kai@contoso.example", address="kai@contoso.example", display_name="Kai")),
+    ("File", {"fileName": "x.exe", "sha256": "s2"}, File(name="x.exe", sha256="s2")),
+    ("Ip", {"ipAddress": "203.0.113.1"}, Ip(name="203.0.113.1", address="203.0.113.1")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "raw", "expected"), FOREIGN, ids=[kind for kind, _, _ in FOREIGN])
+def test_each_other_kind_has_the_nearest_entity_or_keeps_its_json_under_its_own_name(
+    kind: str, raw: dict[str, Any], expected: Entity
+) -> None:
+    # given
+    whole = {"@odata.type": f"#microsoft.graph.security.{kind}", "newField": {"x": [1]}, **raw}
+    # when
+    evidence = read_evidence(whole)
+    # then
+    assert evidence.entity == expected
+    assert evidence.raw == whole
+
+
+INSIDE: list[tuple[str, dict[str, Any], list[Entity]]] = [
+    (
+        "networkConnectionEvidence",
+        {"sourceAddress": {"ipAddress": "10.0.0.1"}, "destinationAddress": {"ipAddress": "203.0.113.1"}},
+        [Ip(name="10.0.0.1", address="10.0.0.1"), Ip(name="203.0.113.1", address="203.0.113.1")],
+    ),
+    (
+        "blobEvidence",
+        {"url": "https://x.example/b", "storageResource": {"resourceId": "/subscriptions/x"},
+         "fileHashes": [{"algorithm": "md5", "value": "m"}]},
+        [OtherEntity(kind="azureResourceEvidence", name="/subscriptions/x"), File(name="m", md5="m"),
+         Url(name="https://x.example/b", url="https://x.example/b")],
+    ),
+    (
+        "teamsMessageEvidence",
+        {"senderFromAddress": "eve@x.example", "senderIP": "203.0.113.1", "urls": ["https://x.example"]},
+        [Ip(name="203.0.113.1", address="203.0.113.1"),
+         Url(name="https://x.example", url="https://x.example"),
+         Mailbox(name="eve@x.example", address="eve@x.example")],
+    ),
+    ("hostLogonSessionEvidence", {"account": {"userAccount": ACCOUNT}, "host": {"deviceDnsName": "pc"}},
+     [USER, Device(name="pc", dns_name="pc", host_name="pc")]),
+    ("malwareEvidence", {"files": [{"fileDetails": {"sha256": "s2"}}]}, [File(sha256="s2")]),
+    ("dnsEvidence", {"ipAddresses": [{"ipAddress": "203.0.113.1"}], "hostIpAddress": None},
+     [Ip(name="203.0.113.1", address="203.0.113.1")]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "raw", "expected"), INSIDE, ids=[kind for kind, _, _ in INSIDE])
+def test_what_stands_inside_of_another_kind_is_read_too_without_its_verdict(
+    kind: str, raw: dict[str, Any], expected: list[Entity]
+) -> None:
+    # given
+    whole = {"@odata.type": kind, "verdict": "malicious", "roles": ["attacker"], **raw}
+    # when
+    outer, *inner = read_all([whole])
+    # then
+    assert outer.raw == whole
+    assert [one.entity for one in inner] == expected
+    assert {(one.verdict, one.roles) for one in inner} == {(EvidenceVerdict.UNKNOWN, ())}
+
+
+def test_nothing_is_taken_out_of_a_kind_that_has_its_entity() -> None:
+    raw = {"@odata.type": "urlEvidence", "url": "https://x.example", "ipAddress": "203.0.113.1"}
+    assert len(read_all([raw])) == 1
+
+
+def test_no_evidence_is_made_of_what_stands_inside_without_end() -> None:
+    urls = [f"https://x.example/{number}" for number in range(1000)]
+    assert len(read_all([{"@odata.type": "teamsMessageEvidence", "urls": urls}])) == 51
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["urls", "url", "account", "files", "senderIP", "ipAddresses", "Host"]),
+        JSON | st.dictionaries(st.sampled_from(["ipAddress", "userAccount", "@odata.type"]), JSON),
+    )
+)
+def test_what_stands_inside_may_have_any_shape(inner: dict[str, Any]) -> None:
+    outer, *found = read_all([{"@odata.type": "laterEvidence", **inner}])
+    assert outer.raw == {"@odata.type": "laterEvidence", **inner}
+    assert all(one.raw for one in found)
+
+
+def test_keys_in_another_spelling_are_understood() -> None:
+    raw = {
+        "@odata.type": "#microsoft.graph.security.processEvidence",
+        "ProcessId": 7,
+        "process_command_line": "x",
+        "ImageFile": {"FileName": "x.exe", "SHA256": "s2"},
+    }
+    evidence = read_evidence(raw)
+    assert evidence.raw == raw
+    assert evidence.entity == Process(
+        name="x.exe", process_id=7, command_line="x", image=File(name="x.exe", sha256="s2")
+    )
 
 
 def test_roles_verdict_and_remediation_are_read_and_unknown_roles_left_out() -> None:

@@ -181,6 +181,26 @@ def test_a_shared_alert_proves_a_counterpart_by_the_product_s_id_and_by_its_link
     assert observe(SOURCE, copy, alerts=[alert]).proofs == {"alert:xy", "alert:daxy"}
 
 
+REFERENCES = st.recursive(
+    st.fixed_dictionaries({"$ref": st.sampled_from(["1", "2", "3"])}) | st.text(max_size=2),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["$id", "Type", "Name", "ParentProcess", "Account", "FileHashes", "Key"]
+            ),
+            inner | st.sampled_from(["1", "2", "process", "account", "file", "registry-value"]),
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.lists(REFERENCES, max_size=4))
+def test_references_of_any_shape_and_in_circles_never_fail(found: list[Any]) -> None:
+    assert len(read_entities(found)) == len(found)
+
+
 def test_a_merged_copy_names_the_one_it_went_into() -> None:
     name = "73e01a99-5cd7-4139-a149-9f2736ff2ab5"
     properties = {

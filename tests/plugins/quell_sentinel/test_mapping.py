@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -62,12 +63,25 @@ NATIVE = st.fixed_dictionaries(
                 "classificationReason": st.sampled_from(
                     ["SuspiciousActivity", "IncorrectAlertLogic", "inaccurateData", "New", None]
                 ),
-            }
+            },
+            optional={
+                "label": st.sampled_from(
+                    ["true_positive:malware", "false_positive:not_malicious", "x:y", ":", None, 7]
+                ),
+                "providerName": st.sampled_from(["Microsoft XDR", None]),
+            },
         )
         | JSON,
         "closing_comment": st.none() | st.text() | JSON,
         "tags": st.lists(LABEL, max_size=4) | JSON,
+        "first_activity": st.sampled_from(["2026-01-01T00:00:00.1234567Z", "soon", None]) | JSON,
+        "last_activity": st.sampled_from(["2026-01-02T00:00:00Z", "0001-01-01T00:00:00Z"]) | JSON,
+        "tactics": st.lists(st.sampled_from(["InitialAccess", "Impact"]) | st.text()) | JSON,
+        "products": st.lists(st.sampled_from(["Azure Sentinel", "Mine"]) | st.text()) | JSON,
     }
+)
+MOMENTS = st.integers(0, 10**15).map(
+    lambda micros: datetime(1990, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
 )
 WORDS = st.text(min_size=1).map(str.strip).filter(lambda text: bool(text) and "\r" not in text)
 ADDRESS = st.from_regex(r"[a-z]{1,8}@[a-z]{1,8}\.example", fullmatch=True)
@@ -100,6 +114,8 @@ FIELDS = st.builds(
     verdict=VERDICTS,
     closing_comment=st.none() | WORDS,
     tags=st.frozensets(WORDS.filter(lambda tag: not tag.lower().startswith("quell:")), max_size=4),
+    first_activity=MOMENTS,
+    last_activity=MOMENTS,
 )
 ANY_FIELDS = st.builds(
     IncidentFields,
@@ -175,7 +191,7 @@ def test_nothing_that_may_not_be_written_can_come_out(fields: IncidentFields) ->
     body = new_body(NewIncident(native_id="n", created_for="defender/7", fields=fields))
     changes = {name: project(name, fields, {}) for name in WRITABLE}
     known = {name: value for name, value in changes.items() if value is not None}
-    changed = changed_body("PUT", body["properties"], "e", known)
+    changed = changed_body("PUT", native_of(body["properties"]), "e", known)
     for properties in (body["properties"], changed["properties"]):
         assert properties["title"]
         for name, members in MEMBERS.items():
@@ -196,6 +212,163 @@ def test_a_value_that_sentinel_does_not_know_is_refused_without_being_quoted(
     with pytest.raises(RequestRefused) as refused:
         changed_body("PUT …", {"title": "t"}, "e", {name: value})
     assert not isinstance(value, str) or value not in refused.value.message
+
+
+def every_verdict() -> list[Verdict]:
+    return [
+        Verdict(classification=one, determination=two)
+        for one in Classification
+        for two in Determination
+    ]
+
+
+@pytest.mark.parametrize("verdict", every_verdict(), ids=str)
+def test_our_own_copy_says_every_verdict_whole(verdict: Verdict) -> None:
+    # given
+    fields = IncidentFields(title="t", verdict=verdict, tags=frozenset({"vip"}))
+    # when
+    body = new_body(NewIncident(native_id="n", created_for="defender/7", fields=fields))
+    read = read_fields(native_of(body["properties"]))
+    # then
+    assert read.verdict == verdict
+    assert read.tags == {"vip"}
+
+
+def our_copy(verdict: Verdict) -> dict[str, Any]:
+    """Give the properties of a copy that we made, with that verdict."""
+    fields = IncidentFields(title="t", verdict=verdict)
+    new = NewIncident(native_id="n", created_for="defender/7", fields=fields)
+    properties: dict[str, Any] = new_body(new)["properties"]
+    return properties
+
+
+@pytest.mark.parametrize("verdict", every_verdict(), ids=str)
+def test_who_changes_only_the_comment_or_the_status_loses_no_determination(
+    verdict: Verdict,
+) -> None:
+    copies: list[dict[str, Any]] = [
+        our_copy(verdict),
+        our_copy(verdict) | {"labels": None},
+        our_copy(verdict) | {"labels": None, "providerName": "Microsoft XDR"},
+    ]
+    for copy in copies:
+        # when: an analyst reopens it with other words
+        native = native_of(copy | {"status": "Active", "classificationComment": "again"})
+        # then: the verdict that is on record still stands there
+        fields = IncidentFields(verdict=verdict)
+        assert project("verdict", fields, native) is native["verdict"]
+
+
+def test_a_classification_that_a_person_chose_goes_over_our_label() -> None:
+    # given
+    malware = Verdict(
+        classification=Classification.TRUE_POSITIVE, determination=Determination.MALWARE
+    )
+    chosen = {"classification": "FalsePositive", "classificationReason": "IncorrectAlertLogic"}
+    # when
+    native = native_of(our_copy(malware) | chosen)
+    # then
+    assert read_fields(native).verdict == Verdict(
+        classification=Classification.FALSE_POSITIVE, determination=Determination.NOT_MALICIOUS
+    )
+    assert project("verdict", IncidentFields(verdict=malware), native) is not native["verdict"]
+
+
+def test_a_label_counts_only_below_the_classification_that_it_names() -> None:
+    # given
+    malware = Verdict(
+        classification=Classification.TRUE_POSITIVE, determination=Determination.MALWARE
+    )
+    # when
+    native = native_of(our_copy(malware) | {"classification": "BenignPositive"})
+    # then
+    assert read_fields(native).verdict == Verdict(classification=Classification.BENIGN_POSITIVE)
+
+
+def test_a_label_on_the_verdict_is_no_news_of_tags() -> None:
+    # given
+    malware = Verdict(
+        classification=Classification.TRUE_POSITIVE, determination=Determination.MALWARE
+    )
+    # when
+    with_label, without = native_of(our_copy(malware)), native_of(our_copy(Verdict()))
+    # then
+    assert with_label["verdict"] != without["verdict"]
+    assert with_label["tags"] == without["tags"]
+
+
+def test_a_reason_that_a_person_chose_goes_over_our_label() -> None:
+    # given
+    clean = Verdict(classification=Classification.FALSE_POSITIVE, determination=Determination.OTHER)
+    # when
+    native = native_of(our_copy(clean) | {"classificationReason": "IncorrectAlertLogic"})
+    # then
+    found = read_fields(native).verdict
+    assert found is not None
+    assert found.determination is Determination.NOT_MALICIOUS
+
+
+def test_the_reason_that_the_connector_writes_for_all_false_positives_loses_no_answer() -> None:
+    # given
+    clean = Verdict(
+        classification=Classification.FALSE_POSITIVE, determination=Determination.NOT_MALICIOUS
+    )
+    pair = {"classification": "FalsePositive", "classificationReason": "InaccurateData"}
+    # when
+    connected = native_of({**pair, "providerName": "Microsoft XDR"})
+    native = native_of({**pair, "providerName": "Azure Sentinel"})
+    # then
+    fields = IncidentFields(verdict=clean)
+    assert project("verdict", fields, connected) is connected["verdict"]
+    assert project("verdict", fields, native)["classificationReason"] == "IncorrectAlertLogic"
+
+
+def test_a_new_verdict_takes_the_place_of_the_label_and_leaves_the_others() -> None:
+    # given
+    malware = Verdict(
+        classification=Classification.TRUE_POSITIVE, determination=Determination.MALWARE
+    )
+    phishing = Verdict(
+        classification=Classification.TRUE_POSITIVE, determination=Determination.PHISHING
+    )
+    native = native_of(our_copy(malware))
+    # when
+    changes = {
+        "verdict": project("verdict", IncidentFields(verdict=phishing), native),
+        "tags": project("tags", IncidentFields(tags=frozenset({"vip"})), native),
+    }
+    bodies = [
+        changed_body("PUT", native, "e", changes),
+        changed_body("PUT", native, "e", dict(reversed(changes.items()))),
+    ]
+    # then
+    for body in bodies:
+        names = {label["labelName"] for label in body["properties"]["labels"]}
+        assert names == {"quell:defender/7", "quell:verdict=true_positive:phishing", "vip"}
+
+
+def test_a_write_of_something_else_keeps_the_label_on_the_verdict() -> None:
+    # given
+    malware = Verdict(
+        classification=Classification.TRUE_POSITIVE, determination=Determination.MALWARE
+    )
+    # when
+    body = changed_body("PUT", native_of(our_copy(malware)), "e", {"title": "other"})
+    # then
+    assert read_fields(native_of(body["properties"])).verdict == malware
+
+
+def test_a_label_on_the_verdict_counts_on_our_own_copies_alone() -> None:
+    # given
+    properties = {
+        "classification": "TruePositive",
+        "labels": [{"labelName": "quell:verdict=true_positive:malware", "labelType": "User"}],
+    }
+    # when
+    native = native_of(properties)
+    # then
+    assert read_fields(native).verdict == Verdict(classification=Classification.TRUE_POSITIVE)
+    assert native["tags"] is properties["labels"]
 
 
 @pytest.mark.parametrize("determination", list(Determination))
@@ -290,7 +463,8 @@ def test_a_changed_body_sends_all_that_can_be_written_and_labels_that_came_meanw
         "firstActivityTimeUtc": "2026-01-01T00:00:00Z", "providerName": "Azure Sentinel",
     }  # fmt: skip
     # when
-    body = changed_body("PUT", base, "e1", {"tags": [{"labelName": "vip"}], "status": "Closed"})
+    changes = {"tags": [{"labelName": "vip"}], "status": "Closed"}
+    body = changed_body("PUT", native_of(base), "e1", changes)
     # then
     assert body == {
         "etag": "e1",
