@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from quell import Check, ConnectorSpec, SettingsSection, SourceSpec, hookimpl
+from quell import (
+    Check,
+    ConnectorSpec,
+    EventSourceSpec,
+    SettingsSection,
+    SourceSpec,
+    hookimpl,
+)
 from quell_defender.checks import check_incidents
+from quell_defender.events import DefenderEvents, event_tables
+from quell_defender.fields import FIELDS
 from quell_defender.hunting import HuntingClient
 from quell_defender.identities import IdentityAccountsClient
 from quell_defender.incidents import DefenderIncidents
@@ -15,6 +24,7 @@ from quell_defender.mail import MailClient
 from quell_defender.settings import DefenderSettings
 
 __all__ = [
+    "DefenderEvents",
     "DefenderIncidents",
     "DefenderSettings",
     "HuntingClient",
@@ -23,6 +33,7 @@ __all__ = [
     "MailClient",
     "quell_checks",
     "quell_connectors",
+    "quell_event_sources",
     "quell_playbooks",
     "quell_settings",
     "quell_sources",
@@ -38,7 +49,15 @@ def quell_settings() -> Sequence[SettingsSection]:
 @hookimpl
 def quell_sources() -> Sequence[SourceSpec]:
     """Offer the incident queue: it is where incidents begin."""
-    return [SourceSpec(system="defender", part="detects", build=DefenderIncidents.build)]
+    return [
+        SourceSpec(system="defender", part="detects", build=DefenderIncidents.build, fields=FIELDS)
+    ]
+
+
+@hookimpl
+def quell_event_sources() -> Sequence[EventSourceSpec]:
+    """Offer alerts, evidence and the raw tables of advanced hunting."""
+    return [EventSourceSpec(system="defender", tables=event_tables, build=DefenderEvents.build)]
 
 
 @hookimpl

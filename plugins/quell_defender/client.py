@@ -14,7 +14,7 @@ from typing import Any, cast
 from quell.errors import BadAnswer, RequestRefused, ServerFailure
 from quell_microsoft import GraphClient, quote
 from quell_microsoft.changes import rows_of
-from quell_microsoft.lenient import first, items, mapping, text
+from quell_microsoft.lenient import first, items, mapping, number, text
 from quell_microsoft.stamps import parse_stamp, write_stamp
 
 __all__ = ["INCIDENTS", "READ", "IncidentClient"]
@@ -28,7 +28,8 @@ WRITE = "SecurityIncident.ReadWrite.All"
 OPERATION = "security"
 #: the order is asked for, and checked by the reader: it works but is not documented
 ORDER = "lastUpdateDateTime asc"
-ALERTS_PAGE = "200"
+#: most alerts on one page
+ALERTS_PAGE = 1_000
 #: how long before its incident an alert may have changed last
 ALERT_LEAD = timedelta(days=1)
 
@@ -41,9 +42,11 @@ class IncidentClient:
     def __init__(self, graph: GraphClient) -> None:
         self._graph = graph
 
-    async def pages(self, since: str, top: int) -> AsyncGenerator[Row, None]:
+    async def pages(
+        self, since: str, top: int, *, until: str | None = None
+    ) -> AsyncGenerator[Row, None]:
         """List incidents that changed at or after a stamp, oldest change first, page by page."""
-        params = _window(since) | {"$top": str(top)}
+        params = _window(since, until) | {"$top": str(top)}
         listed = self._graph.pages(INCIDENTS, params, operation=OPERATION, permission=READ)
         async with aclosing(cast("AsyncGenerator[Row, None]", listed)) as found:
             async for page in found:
@@ -56,6 +59,14 @@ class IncidentClient:
             params["$select"] = "id,lastUpdateDateTime"
         page = await self._graph.get(INCIDENTS, params, operation=OPERATION, permission=READ)
         return next(iter(rows_of(mapping(page))), None)
+
+    async def count(self, since: str, until: str | None) -> int | None:
+        """Count the incidents that changed in a time; None where the product does not say."""
+        params = _window(since, until) | {"$top": "1", "$count": "true"}
+        page = mapping(
+            await self._graph.get(INCIDENTS, params, operation=OPERATION, permission=READ)
+        )
+        return number(page.get("@odata.count"))
 
     async def newest(self) -> Row | None:
         """Read any one incident, to see whether that works at all."""
@@ -81,7 +92,8 @@ class IncidentClient:
         """
         try:
             found = await self._get(incident_id, {"$expand": "alerts"})
-            if isinstance(found.get("alerts"), list):
+            # a list that goes on elsewhere is not the whole: what it lacks would count as gone
+            if isinstance(found.get("alerts"), list) and "alerts@odata.nextLink" not in found:
                 return found
         except (ServerFailure, BadAnswer):
             pass
@@ -98,7 +110,7 @@ class IncidentClient:
     async def alerts_of(self, incident: Row) -> list[Row]:
         """Find an incident's alerts in the list of all alerts, which cannot be asked for them."""
         created = parse_stamp(first(incident, "createdDateTime"))
-        params = {"$top": ALERTS_PAGE}
+        params = {"$top": str(ALERTS_PAGE)}
         if created is not None:
             params["$filter"] = f"lastUpdateDateTime ge {write_stamp(created - ALERT_LEAD)}"
         wanted = text(incident.get("id"))
@@ -108,6 +120,35 @@ class IncidentClient:
         ):
             found += [row for row in rows_of(page) if text(row.get("incidentId")) == wanted]
         return found
+
+    # -- alerts by themselves ------------------------------------------------------------------
+
+    async def alert_pages(
+        self, since: str, top: int, *, until: str | None = None
+    ) -> AsyncGenerator[Row, None]:
+        """List alerts that changed at or after a stamp, oldest change first, page by page."""
+        params = _window(since, until) | {"$top": str(top)}
+        listed = self._graph.pages(ALERTS, params, operation=OPERATION, permission=READ_ALERTS)
+        async with aclosing(cast("AsyncGenerator[Row, None]", listed)) as found:
+            async for page in found:
+                yield page
+
+    async def alert_at(self, since: str, place: int, *, names_only: bool = False) -> Row | None:
+        """Read the alert at a place of that list, or None past its end."""
+        params = _window(since) | {"$top": "1", "$skip": str(place)}
+        if names_only:
+            params["$select"] = "id,incidentId,lastUpdateDateTime"
+        page = await self._graph.get(ALERTS, params, operation=OPERATION, permission=READ_ALERTS)
+        return next(iter(rows_of(mapping(page))), None)
+
+    async def alert(self, alert_id: str) -> Row:
+        """Read one alert. Raises AnswerNotFound."""
+        path = f"{ALERTS}/{_segment(alert_id)}"
+        return mapping(
+            await self._graph.get(path, None, operation=OPERATION, permission=READ_ALERTS)
+        )
+
+    # -- writing -------------------------------------------------------------------------------
 
     async def patch(self, incident_id: str, body: Row) -> Row:
         """Change properties; gives the whole incident as it is then."""
@@ -128,8 +169,9 @@ class IncidentClient:
         return items(mapping(answer.body).get("value"))
 
 
-def _window(since: str) -> dict[str, str]:
-    return {"$filter": f"lastUpdateDateTime ge {since}", "$orderby": ORDER}
+def _window(since: str, until: str | None = None) -> dict[str, str]:
+    end = f" and lastUpdateDateTime le {until}" if until else ""
+    return {"$filter": f"lastUpdateDateTime ge {since}{end}", "$orderby": ORDER}
 
 
 def _segment(incident_id: str) -> str:

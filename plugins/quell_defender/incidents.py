@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NoReturn
 from uuid import NAMESPACE_URL, uuid5
+
+import msgspec
 
 from quell import ConnectorContext, ObservedIncident, PolledPage
 from quell.domain.fields import FieldRule
 from quell.domain.ids import SourceId
 from quell.domain.incident import Comment, IncidentFields, Task
-from quell.domain.ports import Clock, NewIncident
-from quell.errors import AnswerNotFound, BadAnswer, ConnectorError, RequestRefused, ServerFailure
+from quell.domain.ports import Clock, Detail, NewIncident
+from quell.errors import BadAnswer, RequestRefused, ServerFailure
 from quell_defender import mapping as fields_mapping
-from quell_defender.client import INCIDENTS, IncidentClient
+from quell_defender.alerts import LOOSE
+from quell_defender.client import ALERTS, INCIDENTS, IncidentClient
+from quell_defender.fields import CARRIED, FIELDS, WRITABLE
 from quell_defender.observed import merged_into, observe, read_comments
 from quell_defender.patch import patch_body
-from quell_defender.poison import PoisonReader
+from quell_defender.reading import NO_INCIDENT, Reading, Scope
 from quell_defender.settings import DefenderSettings
 from quell_microsoft import GraphClient
-from quell_microsoft.changes import Batch, Cursor, Row, Walk
+from quell_microsoft.changes import Cursor
 from quell_microsoft.lenient import first, fold, text
+from quell_microsoft.stamps import write_stamp
+from quell_microsoft.track import Track, reached
 
 __all__ = ["DefenderIncidents"]
-
-#: incidents whose alerts are read at a time
-AT_A_TIME = 4
 
 
 class DefenderIncidents:
@@ -39,12 +42,13 @@ class DefenderIncidents:
 
     system: str = "defender"
     can_create: bool = False
-    writable: frozenset[str] = fields_mapping.WRITABLE
+    writable: frozenset[str] = WRITABLE
     comment_limit: int = 30_000
     comments_at_most: int = 100
+    edits_comments: bool = False
     tasks_at_most: int = 0
-    carried: frozenset[str] = frozenset()
-    fields: Mapping[str, FieldRule] = {}
+    carried: frozenset[str] = CARRIED
+    fields: Mapping[str, FieldRule] = FIELDS
 
     def __init__(
         self,
@@ -56,6 +60,8 @@ class DefenderIncidents:
     ) -> None:
         self.source_id = SourceId(settings.source_id)
         self.poll_every = settings.poll_every
+        self.sweep_every = settings.sweep_hours * 3600.0
+        self.sweep_back = timedelta(days=settings.sweep_days)
         self._settings = settings
         self._clock = clock
         self._reader = reader
@@ -73,83 +79,76 @@ class DefenderIncidents:
     # -- polling -------------------------------------------------------------------------------
 
     async def poll(self, cursor: str | None) -> AsyncGenerator[PolledPage, None]:
-        """Go through what changed since the cursor, oldest change first, with alerts.
+        """Go through what changed since the cursor, oldest change first, with changed alerts.
 
         A page always comes, also where nothing changed, so that the first poll leaves a cursor.
         """
-        overlap = self._settings.overlap
-        state = Cursor.load(cursor, self._clock.now() - self._settings.lookback)
-        async with aclosing(self._walk().batches(state.start(overlap))) as batches:
-            async for batch in batches:
-                news = [row for row in batch.rows if state.is_news(*_mark(row))]
-                after = state.after(dict(_mark(row) for row in news), overlap)
-                async for page in self._pages(batch, news, state.dump(), after.dump()):
-                    yield page
-                state = after
+        now = self._clock.now()
+        state = Cursor.load(cursor, now - self._settings.lookback)
+        scope = Scope(page_size=self._settings.page_size, overlap=self._settings.overlap, now=now)
+        async for page in self._pages(state, scope):
+            yield page
 
-    def _walk(self) -> Walk:
-        async def around(boundary: str, failure: ConnectorError) -> Batch:
-            return await PoisonReader(self._reader, boundary).read(failure)
-
-        return Walk(
-            pages=self._reader.pages,
-            stamp_of=lambda row: _mark(row)[1],
-            page_size=self._settings.page_size,
-            around=around,
-        )
-
-    async def _pages(
-        self, batch: Batch, news: list[Row], before: str, after: str
+    async def sweep(
+        self, since: datetime, *, until: datetime | None = None, cursor: str | None = None
     ) -> AsyncGenerator[PolledPage, None]:
-        """Give a batch in pages; only the last one moves the cursor."""
-        size = self._settings.page_size
-        poison = dict(batch.poison)
-        for start in range(0, max(len(news), 1), size):
-            is_last = start + size >= len(news)
-            incidents, unread = await self._detailed(news[start : start + size])
-            yield PolledPage(
-                incidents=incidents, cursor=after if is_last else before, poison=poison | unread
-            )
-            poison = {}
-
-    async def _detailed(
-        self, rows: list[Row]
-    ) -> tuple[tuple[ObservedIncident, ...], dict[str, str]]:
-        gate = asyncio.Semaphore(AT_A_TIME)
-        found = await asyncio.gather(
-            *(self._with_alerts(row, gate) for row in rows), return_exceptions=True
+        """Go through all that changed in a time; at the end come alerts without an incident."""
+        scope = Scope(
+            page_size=self._settings.page_size,
+            overlap=timedelta(0),
+            now=self._clock.now(),
+            until=until,
+            is_sweep=True,
         )
-        unread: dict[str, str] = {}
-        incidents: list[ObservedIncident] = []
-        for row, one in zip(rows, found, strict=True):
-            if isinstance(one, ServerFailure | BadAnswer) and one.status != 206:
-                # the incident itself was read: it is passed on, and its alerts are reported
-                unread[_mark(row)[0]] = one.message
-                incidents.append(observe(self.source_id, row))
-            elif isinstance(one, BaseException):
-                raise one
-            else:
-                incidents.append(one)
-        return tuple(incidents), unread
+        async for page in self._pages(Cursor.load(cursor, since), scope):
+            yield page
 
-    async def _with_alerts(self, row: Row, gate: asyncio.Semaphore) -> ObservedIncident:
-        listed = observe(self.source_id, row)
-        if listed.merged_into is not None or not listed.native_id:
-            return listed
-        async with gate:
-            try:
-                return observe(self.source_id, await self._reader.get_with_alerts(listed.native_id))
-            except AnswerNotFound:
-                # gone between two requests: whoever fetches it next is told so
-                return listed
+    async def _pages(self, state: Cursor, scope: Scope) -> AsyncGenerator[PolledPage, None]:
+        track = Track(state, scope.overlap)
+        reading = Reading(self.source_id, self._reader, track, scope)
+        async with aclosing(reading.pages()) as pages:
+            async for page in pages:
+                yield page
+
+    async def count(self, since: datetime, until: datetime) -> int | None:
+        """Count the incidents that changed in a time; None where the list does not tell."""
+        try:
+            return await self._reader.count(write_stamp(since), write_stamp(until))
+        except (ServerFailure, BadAnswer, RequestRefused):
+            return None
+
+    def reached(self, cursor: str | None) -> datetime | None:
+        """Give the newest change that a cursor stands for."""
+        return reached(cursor)
 
     # -- one incident --------------------------------------------------------------------------
 
     async def fetch(self, native_id: str, *, details: bool = True) -> ObservedIncident:
         """Read one incident with its alerts and comments, or its fields alone. Raises AnswerNotFound."""
+        if native_id.startswith(LOOSE):
+            native_id = await self._incident_of(native_id.removeprefix(LOOSE))
         if not details:
             return observe(self.source_id, await self._reader.get(native_id))
         return observe(self.source_id, await self._reader.get_with_alerts(native_id))
+
+    async def fetch_details(
+        self, seen: ObservedIncident, parts: Collection[Detail]
+    ) -> ObservedIncident:
+        """Read the alerts: comments come with every list. Raises AnswerNotFound."""
+        found = await self.fetch(seen.native_id, details=Detail.ALERTS in parts)
+        if found.alerts is not None:
+            return found
+        # what is known of its alerts came with the list, and not again
+        return msgspec.structs.replace(
+            found, news=seen.news, news_since=seen.news_since, proofs=found.proofs | seen.proofs
+        )
+
+    async def _incident_of(self, alert_id: str) -> str:
+        """Find the incident that an alert belongs to by now."""
+        found = text(first(await self._reader.alert(alert_id), "incidentId"))
+        if found is None:
+            raise BadAnswer(endpoint=f"GET {ALERTS}", problem=NO_INCIDENT)
+        return found
 
     def project(self, name: str, fields: IncidentFields, native: Mapping[str, Any]) -> Any:
         """Give the raw value that a canonical field should have here."""
@@ -203,6 +202,14 @@ class DefenderIncidents:
             remedy="Keep the task in a copy of the incident that can hold it.",
         )
 
+    async def edit_comment(self, native_id: str, comment_key: str, text: str) -> NoReturn:
+        """Refuse: what was said in the product stays as it was said."""
+        raise RequestRefused(
+            endpoint=f"PUT {INCIDENTS}/{native_id}/comments",
+            problem="comments of Defender incidents cannot be changed",
+            remedy="Add a further comment.",
+        )
+
     async def find_comment(self, native_id: str, key: str) -> Comment | None:
         """Look for the comment whose text carries our key."""
         incident = observe(self.source_id, await self._reader.get(native_id))
@@ -218,12 +225,6 @@ def is_merged(incident: ObservedIncident) -> bool:
 
 def _writer(context: ConnectorContext) -> IncidentClient:
     return IncidentClient(context.connector(GraphClient, identity="sync"))
-
-
-def _mark(row: Row) -> tuple[str, str]:
-    """Give what tells one state of an incident from another: its id and its last change."""
-    stamp = text(first(row, "lastUpdateDateTime", "lastUpdateTime"))
-    return text(first(row, "id", "incidentId")) or "", stamp or ""
 
 
 def _with_key(comments: tuple[Comment, ...], key: str) -> Comment | None:

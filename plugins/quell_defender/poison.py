@@ -1,17 +1,17 @@
-"""Reads the list of incidents on around one that the product cannot give even alone."""
+"""Reads a list of incidents or alerts on around a row that the product cannot give even alone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from quell.errors import AnswerNotFound, BadAnswer, ConnectorError, ServerFailure
-from quell_defender.client import IncidentClient
 from quell_microsoft.changes import Batch
 from quell_microsoft.lenient import text
 from quell_microsoft.stamps import parse_stamp
 
-__all__ = ["PoisonReader"]
+__all__ = ["PoisonReader", "Rows"]
 
 Row = Mapping[str, Any]
 #: the product skips 500 rows at most
@@ -20,11 +20,31 @@ FARTHEST = 100
 OUTAGE = 2
 
 
+class Places(Protocol):
+    """Reads the row at a place of a list from a boundary on; None past its end."""
+
+    def __call__(
+        self, since: str, place: int, *, names_only: bool = False
+    ) -> Awaitable[Row | None]:
+        """Read it, or only what names it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """How one list is read row by row."""
+
+    at: Places
+    by_id: Callable[[str], Awaitable[Row]]
+    #: gives the id that is put aside for a row that cannot be read
+    aside: Callable[[Row], str | None]
+
+
 class PoisonReader:
     """One walk, place by place, from a boundary to the first good row behind the bad ones."""
 
-    def __init__(self, client: IncidentClient, boundary: str) -> None:
-        self._client = client
+    def __init__(self, rows: Rows, boundary: str) -> None:
+        self._rows = rows
         self._boundary = boundary
         #: the newest instant at which trouble was met
         self._trouble = parse_stamp(boundary)
@@ -37,7 +57,7 @@ class PoisonReader:
         """Read on. Raises the first failure where nothing is readable or the walk is stuck."""
         for place in range(FARTHEST):
             try:
-                row = await self._client.one_at(self._boundary, place)
+                row = await self._rows.at(self._boundary, place)
             except (ServerFailure, BadAnswer) as cause:
                 await self._poison(place, cause, failure)
                 continue
@@ -67,25 +87,25 @@ class PoisonReader:
         self._nameless = 0 if name else self._nameless + 1
         if self._nameless >= OUTAGE:
             raise outage
-        incident_id = text(name.get("id"))
+        row_id = text(name.get("id"))
         stamp = parse_stamp(name.get("lastUpdateDateTime"))
         if stamp is not None:
             self._trouble = max(stamp, self._trouble or stamp)
-        row = await self._by_id(incident_id) if incident_id else None
+        row = await self._by_id(row_id) if row_id else None
         if row is not None:
             self._good.append(row)
         else:
-            self._bad[incident_id or f"{self._boundary}+{place}"] = cause.message
+            self._bad[self._rows.aside(name) or f"{self._boundary}+{place}"] = cause.message
 
     async def _name(self, place: int) -> Row:
         try:
-            return await self._client.one_at(self._boundary, place, names_only=True) or {}
+            return await self._rows.at(self._boundary, place, names_only=True) or {}
         except (ServerFailure, BadAnswer):
             return {}
 
-    async def _by_id(self, incident_id: str) -> Row | None:
+    async def _by_id(self, row_id: str) -> Row | None:
         try:
-            return await self._client.get(incident_id)
+            return await self._rows.by_id(row_id)
         except (ServerFailure, BadAnswer, AnswerNotFound):
             return None
 

@@ -14,6 +14,7 @@ from quell_microsoft.addresses import odata_string, quote
 from quell_microsoft.answers import Answer
 from quell_microsoft.api import ApiClient, ArmClient, EndpointClient, IngestionClient
 from quell_microsoft.batch import BatchAnswer, BatchRequest
+from quell_microsoft.callers import Caller, CallerCheck
 from quell_microsoft.checks import CHECKS
 from quell_microsoft.clouds import Api, Cloud
 from quell_microsoft.directory import DirectoryClient
@@ -29,6 +30,8 @@ __all__ = [
     "ArmClient",
     "BatchAnswer",
     "BatchRequest",
+    "Caller",
+    "CallerCheck",
     "Cloud",
     "DirectoryClient",
     "EndpointClient",
@@ -59,7 +62,11 @@ def quell_connectors() -> Sequence[ConnectorSpec]:
         )
         for client in CLIENTS
     ]
-    return [*clients, ConnectorSpec(kind=DirectoryClient, build=DirectoryClient.connect)]
+    return [
+        *clients,
+        ConnectorSpec(kind=DirectoryClient, build=DirectoryClient.connect),
+        ConnectorSpec(kind=CallerCheck, build=CallerCheck.build),
+    ]
 
 
 @hookimpl

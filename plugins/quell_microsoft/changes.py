@@ -20,7 +20,7 @@ from quell.errors import BadAnswer, ConnectorError, ServerFailure
 from quell_microsoft.lenient import items, mapping
 from quell_microsoft.stamps import parse_stamp, write_stamp
 
-__all__ = ["Batch", "Cursor", "Row", "Walk", "rows_of"]
+__all__ = ["Batch", "Cursor", "Hole", "Row", "Walk", "rows_of"]
 
 Row = Mapping[str, Any]
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -55,18 +55,21 @@ class Walk:
 
     async def batches(self, boundary: str) -> AsyncGenerator[Batch, None]:
         """Read everything that changed at or after the boundary."""
+        size = self.page_size
         while True:
-            batch = await self._batch(boundary)
+            batch, size = await self._batch(boundary, size)
             yield batch
             if batch.is_last:
                 return
             boundary = batch.boundary
+            # what made the last page too large may be on the next one still
+            size = min(self.page_size, size * _SHRINK)
 
-    async def _batch(self, boundary: str) -> Batch:
-        size = self.page_size
+    async def _batch(self, boundary: str, size: int) -> tuple[Batch, int]:
+        """Read one batch, in smaller pages where it takes that; gives the size that worked."""
         while True:
             try:
-                return await self._collect(boundary, size)
+                return await self._collect(boundary, size), size
             except (ServerFailure, BadAnswer) as failure:
                 if failure.status == _PARTIAL:
                     raise
@@ -75,15 +78,20 @@ class Walk:
                 elif self.around is None:
                     raise
                 else:
-                    return await self.around(boundary, failure)
+                    return await self.around(boundary, failure), self.page_size
 
     async def _collect(self, boundary: str, size: int) -> Batch:
         rows: list[Row] = []
+        has_more = False
         async with aclosing(self.pages(boundary, size)) as pages:
             async for page in pages:
                 rows += rows_of(page)
-                if has_next(page) and self._moved(rows, boundary):
+                has_more = has_next(page)
+                if has_more and self._moved(rows, boundary):
                     return Batch(rows=tuple(rows), boundary=self.stamp_of(rows[-1]), is_last=False)
+        if has_more:
+            # what is behind it would be taken for read
+            raise BadAnswer(endpoint="GET a list", problem="its pages lead back to themselves")
         ordered = sorted(rows, key=self._instant)
         newest = self.stamp_of(ordered[-1]) if ordered else boundary
         return Batch(rows=tuple(ordered), boundary=newest or boundary, is_last=True)
@@ -109,13 +117,26 @@ def has_next(page: Row) -> bool:
     return bool(page.get("@odata.nextLink") or page.get("nextLink"))
 
 
-class Cursor(msgspec.Struct, frozen=True, kw_only=True):
+class Hole(msgspec.Struct, frozen=True, kw_only=True):
+    """A place in a list that the product cannot give: from its first instant to past its last."""
+
+    place: datetime
+    end: datetime
+
+
+class Cursor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How far a list has been read, and what of the overlap has been seen already."""
 
     #: stamp of the newest change that was seen
     since: str
     #: stamps by id of what lies in the overlap: the same again is no news
     seen: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    #: the same for what belongs to the rows and is listed apart
+    parts: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    #: ids of rows whose parts changed before the overlap and were not given with them
+    owed: tuple[str, ...] = ()
+    #: places that could not be read
+    holes: tuple[Hole, ...] = ()
     version: int = 1
 
     @classmethod
@@ -135,22 +156,6 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     def start(self, overlap: timedelta) -> str:
         """Give the boundary to read from: what appears late inside the overlap is found."""
         return write_stamp(_before(self.since, overlap))
-
-    def is_news(self, row_id: str, stamp: str) -> bool:
-        """Tell whether a row was not seen with this stamp."""
-        return self.seen.get(row_id) != stamp
-
-    def after(self, seen: Mapping[str, str], overlap: timedelta) -> Cursor:
-        """Give the cursor after these rows; what the overlap no longer covers is forgotten."""
-        stamps = [self.since, *seen.values()]
-        newest = max(stamps, key=lambda stamp: parse_stamp(stamp) or _LONG_AGO)
-        oldest = _before(newest, overlap)
-        kept = {
-            row_id: stamp
-            for row_id, stamp in {**self.seen, **seen}.items()
-            if (parse_stamp(stamp) or _LONG_AGO) >= oldest
-        }
-        return Cursor(since=newest, seen=kept)
 
 
 def _before(stamp: str, overlap: timedelta) -> datetime:

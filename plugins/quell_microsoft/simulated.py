@@ -24,6 +24,8 @@ def settings_from(ready: Mapping[str, Any]) -> dict[str, Any]:
         "identities": {role: _identity(identities[role]) for role in ROLES if role in identities},
     }
     workspace = {key: ready[key] for key in WORKSPACE}
+    if "dcr_immutable_id" in ready:
+        workspace["rules"] = {"default": {"id": ready["dcr_immutable_id"]}}
     return {
         "microsoft": microsoft,
         "defender": dict(PACE),

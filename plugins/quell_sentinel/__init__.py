@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from quell import Check, SettingsSection, SourceSpec, hookimpl
+from quell import Check, EventSinkSpec, SettingsSection, SourceSpec, hookimpl
 from quell.domain.offers import WebhookVerifier
 from quell_sentinel.checks import check_workspaces
+from quell_sentinel.commands import sentinel
+from quell_sentinel.fields import FIELDS
 from quell_sentinel.incidents import SentinelIncidents
+from quell_sentinel.ingestion import WorkspaceSink
 from quell_sentinel.settings import SentinelSettings, Workspace
 from quell_sentinel.webhook import SentinelWebhook
+
+if TYPE_CHECKING:
+    import click
 
 __all__ = [
     "SentinelIncidents",
     "SentinelSettings",
     "SentinelWebhook",
     "Workspace",
+    "WorkspaceSink",
     "quell_checks",
+    "quell_commands",
+    "quell_event_sinks",
     "quell_settings",
     "quell_sources",
     "quell_webhooks",
@@ -32,7 +42,9 @@ def quell_settings() -> Sequence[SettingsSection]:
 @hookimpl
 def quell_sources() -> Sequence[SourceSpec]:
     """Offer each workspace's incident queue: it is where copies are made."""
-    return [SourceSpec(system="sentinel", part="mirrors", build=SentinelIncidents.build)]
+    return [
+        SourceSpec(system="sentinel", part="mirrors", build=SentinelIncidents.build, fields=FIELDS)
+    ]
 
 
 @hookimpl
@@ -45,3 +57,15 @@ def quell_checks() -> Sequence[Check]:
 def quell_webhooks() -> Sequence[WebhookVerifier]:
     """Offer the verifier of calls from automation rules."""
     return [SentinelWebhook()]
+
+
+@hookimpl
+def quell_event_sinks() -> Sequence[EventSinkSpec]:
+    """Offer each workspace that has data collection rules as a place that takes events."""
+    return [EventSinkSpec(system="sentinel", build=WorkspaceSink.build)]
+
+
+@hookimpl
+def quell_commands() -> Sequence[click.Command]:
+    """Offer `quell sentinel`."""
+    return [sentinel]

@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from quell.domain.incident import Task
 from quell.domain.ports import NewIncident
 from quell.errors import RequestRefused
 from quell_microsoft.lenient import mapping
 from quell_microsoft.stamps import parse_stamp
-from quell_sentinel.labels import mark_label, read_tags, write_tags
-from quell_sentinel.mapping import (
-    CLASSIFICATION_WRITE,
-    DATA,
-    LOGIC,
-    REASON_WRITE,
-    SEVERITY_WRITE,
-    STATUS_WRITE,
-    WRITABLE,
-    write,
-)
+from quell_sentinel.fields import WRITABLE
+from quell_sentinel.labels import mark_label, read_tags, with_verdict, write_tags
+from quell_sentinel.mapping import NO_TITLE, SEVERITY_WRITE, STATUS_WRITE, write
+from quell_sentinel.verdicts import CLASSIFICATION_WRITE, DATA, LOGIC, REASON_WRITE
 
-__all__ = ["changed_body", "new_body"]
+__all__ = ["changed_body", "is_whole", "new_body", "task_body"]
+
+#: most characters of a task's description
+TASK_DESCRIPTION_LIMIT = 3_000
 
 _PROPERTIES = {
     "title": "title",
@@ -31,21 +28,10 @@ _PROPERTIES = {
     "owner": "owner",
     "closing_comment": "classificationComment",
     "tags": "labels",
+    "first_activity": "firstActivityTimeUtc",
+    "last_activity": "lastActivityTimeUtc",
 }
-#: properties that stay as they are only if they are sent again
-_KEPT = (
-    "title",
-    "description",
-    "severity",
-    "status",
-    "classification",
-    "classificationReason",
-    "classificationComment",
-    "owner",
-    "labels",
-    "firstActivityTimeUtc",
-    "lastActivityTimeUtc",
-)
+_HALVES = ("classification", "classificationReason")
 _MEMBERS: dict[str, frozenset[str | None]] = {
     "severity": frozenset(SEVERITY_WRITE.values()),
     "status": frozenset(STATUS_WRITE.values()),
@@ -54,19 +40,35 @@ _MEMBERS: dict[str, frozenset[str | None]] = {
 }
 
 
+def is_whole(native: Mapping[str, Any]) -> bool:
+    """Tell whether every property that can be written is known, if only as not being there."""
+    return native.keys() >= _PROPERTIES.keys() | {"verdict"}
+
+
 def changed_body(
-    endpoint: str, base: Mapping[str, Any], etag: str, changes: Mapping[str, Any]
+    endpoint: str, native: Mapping[str, Any], etag: str, changes: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Give the PUT body: what `base` has, with raw values by canonical field name put over it.
+    """Give the PUT body: what the incident has, with raw values by canonical name put over it.
 
     Raises RequestRefused for a value that may not be written.
     """
-    properties = {name: base[name] for name in _KEPT if name in base}
-    written = _written(endpoint, base, changes)
+    present = _present(native)
+    written = _written(endpoint, present, changes)
     for name, allowed in _MEMBERS.items():
         if name in written and written[name] not in allowed:
             raise _refused(endpoint, name)
-    return {"etag": etag, "properties": _closable(properties | written)}
+    return {"etag": etag, "properties": _closable(present | written)}
+
+
+def _present(native: Mapping[str, Any]) -> dict[str, Any]:
+    """Give every writable property as it was read: it stays so only if it is sent again."""
+    verdict = mapping(native.get("verdict"))
+    properties = {half: verdict.get(half) for half in _HALVES}
+    properties |= {theirs: native.get(ours) for ours, theirs in _PROPERTIES.items()}
+    if "label" in verdict:
+        properties["labels"] = with_verdict(properties["labels"], verdict["label"])
+    # what is not there is left out, as the product itself leaves it out
+    return {name: value for name, value in properties.items() if value is not None}
 
 
 def _written(endpoint: str, base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,11 +77,15 @@ def _written(endpoint: str, base: Mapping[str, Any], changes: Mapping[str, Any])
         if name not in WRITABLE:
             raise _refused(endpoint, name)
         if name == "verdict":
-            halves = ("classification", "classificationReason")
-            written.update({half: mapping(value).get(half) for half in halves})
+            raw = mapping(value)
+            written.update({half: raw.get(half) for half in _HALVES})
+            if "label" in raw:
+                labels = written.get("labels", base.get("labels"))
+                written["labels"] = with_verdict(labels, raw["label"])
         elif name == "tags":
             # our mark and the product's labels may be newer in the base than in the plan
-            written["labels"] = write_tags(read_tags(value), base.get("labels"))
+            labels = written.get("labels", base.get("labels"))
+            written["labels"] = write_tags(read_tags(value), labels)
         else:
             written[_PROPERTIES[name]] = value
     return written
@@ -96,14 +102,25 @@ def new_body(incident: NewIncident) -> dict[str, Any]:
     """Give the PUT body that makes a copy, with the label that tells whose copy it is."""
     raw = {name: write(name, incident.fields) for name in WRITABLE - {"tags"}}
     properties = _written("PUT", {}, raw)
-    labels = [mark_label(incident.created_for), *write_tags(incident.fields.tags, None)]
+    tags = write_tags(incident.fields.tags, properties.get("labels"))
+    labels = [mark_label(incident.created_for), *tags]
     times = {
         "firstActivityTimeUtc": incident.first_activity,
         "lastActivityTimeUtc": incident.last_activity,
     }
     known = {name: stamp for name, stamp in times.items() if parse_stamp(stamp) is not None}
     said = {name: value for name, value in properties.items() if value is not None}
-    return {"properties": _closable(said | {"labels": labels} | known)}
+    return {"properties": _closable(known | said | {"labels": labels})}
+
+
+def task_body(task: Task) -> dict[str, Any]:
+    """Give the PUT body of a task; one without a title is refused, so it is given one."""
+    properties = {
+        "title": task.title.strip() or NO_TITLE,
+        "description": task.description[:TASK_DESCRIPTION_LIMIT],
+        "status": "Completed" if task.is_done else "New",
+    }
+    return {"properties": properties}
 
 
 def _refused(endpoint: str, name: str) -> RequestRefused:

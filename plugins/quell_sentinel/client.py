@@ -40,10 +40,13 @@ class WorkspaceClient:
 
     # -- incidents -----------------------------------------------------------------------------
 
-    async def pages(self, since: str, top: int) -> AsyncGenerator[Row, None]:
+    async def pages(
+        self, since: str, top: int, *, before: str | None = None
+    ) -> AsyncGenerator[Row, None]:
         """List incidents that changed at or after a stamp, oldest change first, page by page."""
+        end = f" and properties/lastModifiedTimeUtc lt {before}" if before else ""
         params = {
-            "$filter": f"properties/lastModifiedTimeUtc ge {since}",
+            "$filter": f"properties/lastModifiedTimeUtc ge {since}{end}",
             "$orderby": ORDER,
             "$top": str(top),
         }
@@ -106,6 +109,26 @@ class WorkspaceClient:
         """Write a comment under an id that we choose: twice is once."""
         path = self.path(incident, "comments", _segment(comment))
         return await self._put(path, {"properties": {"message": message}}, "comments", True)
+
+    async def tasks(self, incident: str) -> list[Row]:
+        """List an incident's tasks, through all pages."""
+        pages = self._listed(self.path(incident, "tasks"), "tasks.read", {})
+        return [row async for page in pages for row in rows_of(page)]
+
+    async def task(self, incident: str, task: str) -> Row:
+        """Read one task. Raises AnswerNotFound."""
+        return mapping(
+            await self._arm.get(
+                self.path(incident, "tasks", _segment(task)),
+                self._version,
+                operation="tasks.read",
+                permission=READER,
+            )
+        )
+
+    async def put_task(self, incident: str, task: str, body: Row) -> Row:
+        """Write a task under an id that we choose: twice is once."""
+        return await self._put(self.path(incident, "tasks", _segment(task)), body, "tasks", True)
 
     async def relations(self, incident: str) -> list[Row]:
         """List what an incident is related to: alerts and bookmarks."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid5
@@ -14,20 +15,26 @@ from quell import ConnectorContext, ObservedIncident, PolledPage
 from quell.domain.fields import FieldRule
 from quell.domain.ids import SourceId
 from quell.domain.incident import Comment, IncidentFields, Task
-from quell.domain.ports import Clock, NewIncident
+from quell.domain.ports import Clock, Detail, NewIncident
 from quell.errors import AnswerNotFound, RequestRefused, WriteConflict
 from quell_microsoft import ArmClient
-from quell_microsoft.changes import Batch, Cursor, Row, Walk
+from quell_microsoft.changes import Cursor, Row
 from quell_microsoft.lenient import mapping, text
+from quell_microsoft.track import Track, reached
+from quell_sentinel import labels, messages
 from quell_sentinel import mapping as fields_mapping
-from quell_sentinel import messages
-from quell_sentinel.bodies import changed_body, new_body
+from quell_sentinel.bodies import changed_body, is_whole, new_body, task_body
 from quell_sentinel.client import WorkspaceClient
-from quell_sentinel.observed import is_from_defender, observe, read_comment
+from quell_sentinel.fields import CARRIED, FIELDS, WRITABLE
+from quell_sentinel.holes import PLACE, read_place
+from quell_sentinel.observed import is_from_defender, observe, read_comment, read_task
+from quell_sentinel.reading import Reading, Scope
 from quell_sentinel.settings import SentinelSettings, Workspace
 
 __all__ = ["SentinelIncidents"]
 
+#: most tasks of one incident
+TASKS_AT_MOST = 40
 #: names that quell gives are derived below this one; changing it makes every copy a second time
 NAMES = UUID("6b0c3c6e-5a63-5a0b-9a3c-3c1f5f6c7d11")
 
@@ -39,12 +46,13 @@ class SentinelIncidents:
     """
 
     system: str = "sentinel"
-    writable: frozenset[str] = fields_mapping.WRITABLE
+    writable: frozenset[str] = WRITABLE
     comment_limit: int = messages.LIMIT
     comments_at_most: int = 100
-    tasks_at_most: int = 40
-    carried: frozenset[str] = frozenset()
-    fields: Mapping[str, FieldRule] = {}
+    edits_comments: bool = True
+    tasks_at_most: int = TASKS_AT_MOST
+    carried: frozenset[str] = CARRIED
+    fields: Mapping[str, FieldRule] = FIELDS
 
     def __init__(
         self,
@@ -57,7 +65,10 @@ class SentinelIncidents:
     ) -> None:
         self.source_id = SourceId(workspace.source_id)
         self.can_create = workspace.can_create
+        self.tasks_at_most = TASKS_AT_MOST if settings.tasks else 0
         self.poll_every = settings.poll_every
+        self.sweep_every = settings.sweep_hours * 3600.0
+        self.sweep_back = timedelta(days=settings.sweep_days)
         self._settings = settings
         self._workspace = workspace
         self._clock = clock
@@ -86,50 +97,80 @@ class SentinelIncidents:
 
         A page always comes, also where nothing changed, so that the first poll leaves a cursor.
         """
-        overlap = self._settings.overlap
-        state = Cursor.load(cursor, self._clock.now() - self._settings.lookback)
-        async with aclosing(self._walk().batches(state.start(overlap))) as batches:
-            async for batch in batches:
-                news = [row for row in batch.rows if state.is_news(*_mark(row))]
-                state = state.after(dict(_mark(row) for row in news), overlap)
-                yield self._page(batch, news, state)
+        now = self._clock.now()
+        state = Cursor.load(cursor, now - self._settings.lookback)
+        scope = Scope(page_size=self._settings.page_size, overlap=self._settings.overlap, now=now)
+        async for page in self._pages(state, scope):
+            yield page
 
-    def _walk(self) -> Walk:
-        return Walk(
-            pages=self._reader.pages,
-            stamp_of=lambda row: _mark(row)[1],
+    async def sweep(
+        self, since: datetime, *, until: datetime | None = None, cursor: str | None = None
+    ) -> AsyncGenerator[PolledPage, None]:
+        """Go through all that changed in a time, known or not."""
+        scope = Scope(
             page_size=self._settings.page_size,
+            overlap=timedelta(0),
+            now=self._clock.now(),
+            until=until,
         )
+        async for page in self._pages(Cursor.load(cursor, since), scope):
+            yield page
 
-    def _page(self, batch: Batch, news: list[Row], state: Cursor) -> PolledPage:
-        incidents = tuple(self._observe(row) for row in news)
-        return PolledPage(incidents=incidents, cursor=state.dump(), poison=dict(batch.poison))
+    async def _pages(self, state: Cursor, scope: Scope) -> AsyncGenerator[PolledPage, None]:
+        track = Track(state, scope.overlap)
+        async with aclosing(Reading(self._reader, track, scope, self._observe).pages()) as pages:
+            async for page in pages:
+                yield page
+
+    async def count(self, since: datetime, until: datetime) -> None:
+        """Say that the service does not count."""
+
+    def reached(self, cursor: str | None) -> datetime | None:
+        """Give the newest change that a cursor stands for."""
+        return reached(cursor)
 
     def _observe(self, row: Row, **parts: list[Any]) -> ObservedIncident:
-        """Read an incident; a mark that does not fit its name was copied there by somebody."""
+        """Read an incident; marks that do not fit its name were put there by somebody."""
         found = observe(self.source_id, row, **parts)
-        origin = found.created_for
-        if origin is None or self.name_for(origin) == found.native_id.lower():
+        if found.created_for is None:
             return found
-        return msgspec.structs.replace(found, created_for=None)
+        marks = labels.originals(mapping(row.get("properties")).get("labels"))
+        name = found.native_id.lower()
+        ours = next((mark for mark in marks if self.name_for(mark) == name), None)
+        return msgspec.structs.replace(found, created_for=ours)
 
     # -- one incident --------------------------------------------------------------------------
 
     async def fetch(self, native_id: str, *, details: bool = True) -> ObservedIncident:
         """Read one incident with its alerts and comments, or its fields alone. Raises AnswerNotFound."""
-        row = await self._reader.get(native_id)
-        listed = self._observe(row)
-        if not details:
-            return listed
-        parts: dict[str, list[Any]] = {"alerts": [], "comments": []}
-        if listed.alert_count != 0:
-            parts["alerts"] = await self._reader.alerts(native_id)
-            # what Defender knows of its own entities comes from there, with roles and verdicts
-            if not is_from_defender(mapping(row.get("properties"))):
-                parts["entities"] = await self._reader.entities(native_id)
-        if listed.comment_count != 0:
-            parts["comments"] = [*await self._reader.comments(native_id)]
-        return self._observe(row, **parts)
+        if native_id.startswith(PLACE):
+            native_id = text((await read_place(self._reader, native_id)).get("name")) or native_id
+        listed = self._observe(await self._reader.get(native_id))
+        return await self.fetch_details(listed, tuple(Detail)) if details else listed
+
+    async def fetch_details(
+        self, seen: ObservedIncident, parts: Collection[Detail]
+    ) -> ObservedIncident:
+        """Read parts of an incident; what its counts say is not there is not asked for."""
+        found: dict[str, list[Any]] = {}
+        if Detail.ALERTS in parts:
+            found |= await self._alerts(seen)
+        if Detail.COMMENTS in parts:
+            there = seen.comment_count != 0
+            found["comments"] = [*await self._reader.comments(seen.native_id)] if there else []
+        if Detail.TASKS in parts and self.tasks_at_most:
+            found["tasks"] = [*await self._reader.tasks(seen.native_id)]
+        row = {name: part for name, part in seen.raw.items() if name != "entities"}
+        return self._observe(row, **found)
+
+    async def _alerts(self, seen: ObservedIncident) -> dict[str, list[Any]]:
+        if seen.alert_count == 0:
+            return {"alerts": []}
+        found = {"alerts": await self._reader.alerts(seen.native_id)}
+        # what Defender knows of its own entities comes from there, with roles and verdicts
+        if not is_from_defender(mapping(seen.raw.get("properties"))):
+            found["entities"] = await self._reader.entities(seen.native_id)
+        return found
 
     def project(self, name: str, fields: IncidentFields, native: Mapping[str, Any]) -> Any:
         """Give the raw value that a canonical field should have here."""
@@ -163,15 +204,18 @@ class SentinelIncidents:
         """Write the base with changes put over it. Raises WriteConflict where the base is stale."""
         if not changes:
             return base
-        if not base.etag:
-            base = self._observe(await self._reader.get(base.native_id))
-        body = changed_body(
-            f"PUT …/incidents/{base.native_id}",
-            mapping(base.raw.get("properties")),
-            base.etag,
-            changes,
-        )
+        endpoint = f"PUT …/incidents/{base.native_id}"
+        if not (base.etag and is_whole(base.native)):
+            base = await self._read_anew(endpoint, base)
+        body = changed_body(endpoint, base.native, base.etag, changes)
         return self._observe(await self._writer().put(base.native_id, body))
+
+    async def _read_anew(self, endpoint: str, base: ObservedIncident) -> ObservedIncident:
+        """Read what a base does not have, without taking a later state for it."""
+        found = self._observe(await self._reader.get(base.native_id))
+        if base.etag and found.etag != base.etag:
+            raise WriteConflict(endpoint=endpoint, status=409)
+        return found
 
     # -- comments ------------------------------------------------------------------------------
 
@@ -184,6 +228,11 @@ class SentinelIncidents:
             made = await self._writer().comment(native_id, name)
         return read_comment(made)
 
+    async def edit_comment(self, native_id: str, comment_key: str, text: str) -> Comment:
+        """Write a comment of ours anew, under the id that it has."""
+        made = await self._writer().put_comment(native_id, comment_key, messages.write(text))
+        return read_comment(made)
+
     async def find_comment(self, native_id: str, key: str) -> Comment | None:
         """Look for the comment with the id that is derived from our key."""
         try:
@@ -193,8 +242,21 @@ class SentinelIncidents:
         return read_comment(found)
 
     async def put_task(self, native_id: str, task: Task, key: str) -> Task:
-        """Make or change a task."""
-        raise NotImplementedError
+        """Make a task under an id that is derived from the key, or change one."""
+        name = task.key or self._task_name(native_id, key)
+        body = task_body(task)
+        try:
+            made = await self._writer().put_task(native_id, name, body)
+        except WriteConflict:
+            # there is one already: written over with its version token
+            found = await self._reader.task(native_id, name)
+            made = await self._writer().put_task(
+                native_id, name, body | {"etag": text(found.get("etag")) or ""}
+            )
+        return read_task(made)
+
+    def _task_name(self, native_id: str, key: str) -> str:
+        return str(uuid5(NAMES, f"task:{self._workspace.path}:{native_id}:{key}".lower()))
 
     def _comment_name(self, native_id: str, key: str) -> str:
         return str(uuid5(NAMES, f"comment:{self._workspace.path}:{native_id}:{key}".lower()))
@@ -203,9 +265,3 @@ class SentinelIncidents:
 def client(context: ConnectorContext, workspace: Workspace, identity: str) -> WorkspaceClient:
     """Make the client of one workspace for one identity."""
     return WorkspaceClient(context.connector(ArmClient, identity=identity), workspace)
-
-
-def _mark(row: Row) -> tuple[str, str]:
-    """Give what tells one state of an incident from another: its name and its last change."""
-    stamp = text(mapping(row.get("properties")).get("lastModifiedTimeUtc"))
-    return text(row.get("name")) or "", stamp or ""

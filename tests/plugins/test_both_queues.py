@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from quell.domain.ids import TenantId, WorkerId
+from quell.domain.ids import SourceId, TenantId, WorkerId
 from quell.journal import Journal
 from quell.sync import Sync, SyncPolicy, SyncReport
 from quell_defender import DefenderIncidents
@@ -45,8 +45,12 @@ class Pair:
 
     def copy_of(self, number: str) -> Any:
         """Give our own copy of a Defender incident, as the tenant has it."""
-        name = self.sentinel.name_for(f"defender/{number}")
+        name = self.sentinel.name_for(f"t/defender/{number}")
         return self.desk.tenant.workspaces[0].incidents[name]
+
+    def copies(self) -> list[Any]:
+        """List everything in the workspace."""
+        return list(self.desk.tenant.workspaces[0].incidents.values())
 
     def original(self, name: str, **fields: Any) -> Any:
         """Let a Defender incident come about."""
@@ -212,3 +216,43 @@ async def test_spurious_conflicts_and_lost_answers_end_in_agreement_all_the_same
     for original in originals:
         assert pair.copy_of(original.body["id"]).properties["status"] == "Active"
         assert original.body["status"] == "inProgress"
+
+
+async def test_two_hundred_changed_incidents_cost_few_calls_besides_one_write_each(
+    desk: SourceDesk, journal: Journal
+) -> None:
+    # given
+    pair = _pair(desk, journal, "replica")
+    originals = [pair.original(str(number), severity="high") for number in range(200)]
+    for original in originals:
+        _add_alert(desk, original)
+    while not (await pair.sync.pass_once()).is_quiet:
+        pass
+    # when
+    desk.tenant.clock.advance(3600)
+    for original in originals:
+        desk.tenant.clock.advance(0.01)  # no two of one instant, which would be read twice
+        pair.change(original, severity="low")
+    before = desk.tenant.ledger.calls.copy()
+    for source_id in ("defender", "sentinel"):
+        await pair.sync.poll(SourceId(source_id))
+    await pair.sync.apply_writes(1000)
+    for source_id in ("defender", "sentinel"):
+        await pair.sync.poll(SourceId(source_id))
+    # then: pages of what changed, of its alerts, of our own echoes; nothing incident by incident
+    calls = {
+        f"{method} {route.rpartition('.SecurityInsights')[2]}": count
+        for (method, route, _), count in (desk.tenant.ledger.calls - before).items()
+        if "oauth2" not in route
+    }
+    writes = calls.pop("PUT /incidents/{incident}")
+    assert writes == 200
+    assert sum(calls.values()) <= 16, calls
+    assert {copy.properties["severity"] for copy in pair.copies()} == {"Low"}
+
+
+def _add_alert(desk: SourceDesk, original: Any) -> None:
+    number, created = original.body["id"], original.body["createdDateTime"]
+    alert = {"id": f"da{number}", "title": "a", "incidentId": number,
+             "createdDateTime": created, "lastUpdateDateTime": created}  # fmt: skip
+    desk.tenant.queue.add_alert(alert, number)

@@ -64,7 +64,7 @@ class Both:
         return self.journal.ask_now(hubs.get(TENANT, link.incident_id))
 
     def copy(self, original: Any) -> Any:
-        name = self.sentinel.name_for(f"{self.defender}/{original.body['id']}")
+        name = self.sentinel.name_for(f"{TENANT}/{self.defender}/{original.body['id']}")
         return self.desk.tenant.workspaces[0].incidents[name]
 
     def edit_copy(self, copy: Any, **properties: Any) -> None:

@@ -87,10 +87,11 @@ async def _compare_one(
     origin = cleaned(await source.fetch(native_id))
     pairs = 0
     found: list[Disagreement] = []
+    together = bench.sides.taking_part(hub)
     for mirror in bench.sides.mirrors():
         there = [one for one in hub.links if one.source_id == mirror.source_id]
-        live = [one for one in there if one.is_live]
-        if not there:
+        live = [one for one in there if one in together]
+        if not there and bench.routes.sends(hub, mirror.source_id):
             found.append(_gap(hub, mirror.source_id, "", "copy"))
         for copy in live:
             pairs += 1

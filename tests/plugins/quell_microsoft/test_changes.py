@@ -117,6 +117,30 @@ async def test_a_page_that_fails_is_asked_for_again_in_a_smaller_size() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_size_that_worked_is_tried_next_and_grows_again() -> None:
+    shelf = Shelf([row(name, at) for at, name in enumerate("abcdefgh", 1)])
+    shelf.largest = 2
+    await read(shelf.walk(2 * 25))
+    sizes = [top for _, top in shelf.asked]
+    assert sizes[:3] == [50, 10, 2]
+    # never again the whole way down
+    assert set(sizes[3:]) == {10, 2}
+
+
+@pytest.mark.anyio
+async def test_pages_that_lead_back_to_themselves_are_no_end_of_the_list() -> None:
+    # given: one instant, and a first page that names a next one which never comes
+    shelf = Shelf([row(name, 1) for name in "abc"])
+
+    async def pages(since: str, top: int) -> AsyncGenerator[Row, None]:
+        yield {"value": shelf.matching(since)[:top], "nextLink": "https://example.invalid"}
+
+    # then
+    with pytest.raises(BadAnswer):
+        await read(Walk(pages=pages, stamp_of=lambda one: one["at"], page_size=2))
+
+
+@pytest.mark.anyio
 async def test_a_partial_answer_is_passed_on_and_never_taken_for_a_page_that_is_too_large() -> None:
     shelf = Shelf([row("a", 1)])
     shelf.failure = BadAnswer(endpoint="GET /list", status=206)
@@ -132,27 +156,6 @@ async def test_no_answer_at_all_is_passed_on_at_once() -> None:
     with pytest.raises(Unreachable):
         await read(shelf.walk(50))
     assert len(shelf.asked) == 1
-
-
-def test_a_cursor_goes_back_by_the_overlap_and_knows_what_it_saw_there() -> None:
-    # given
-    cursor = Cursor(since=START)
-    # when
-    after = cursor.after(
-        {"a": "2026-01-05T10:00:00Z", "b": "2026-01-05T09:55:00.1234567Z"}, OVERLAP
-    )
-    again = Cursor.load(after.dump(), datetime(2000, 1, 1, tzinfo=UTC))
-    # then
-    assert again == after
-    assert again.start(OVERLAP) == "2026-01-05T09:50:00.000000Z"
-    assert not again.is_news("b", "2026-01-05T09:55:00.1234567Z")
-    assert again.is_news("b", "2026-01-05T09:58:00Z")
-
-
-def test_a_cursor_forgets_what_the_overlap_no_longer_covers() -> None:
-    cursor = Cursor(since=START).after({"a": "2026-01-05T09:00:00Z"}, OVERLAP)
-    later = cursor.after({"b": "2026-01-05T11:00:00Z"}, OVERLAP)
-    assert set(later.seen) == {"b"}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,6 +17,7 @@ from quell.domain.incident import (
     Owner,
     Severity,
     Status,
+    Task,
     Verdict,
 )
 from quell.domain.ports import IncidentSource, NewIncident
@@ -247,7 +249,7 @@ async def test_making_a_copy_twice_is_making_it_once(
     assert len(desk.tenant.workspaces[0].incidents) == 1
     assert made.native_id == again.native_id == source.name_for(ORIGIN)
     assert made.created_for == again.created_for == ORIGIN
-    assert made.fields == FIELDS
+    assert made.fields == FIELDS.replace({"first_activity": datetime(2026, 1, 1, tzinfo=UTC)})
     assert (await desk.poll(source)).incidents[0].created_for == ORIGIN
 
 
@@ -460,3 +462,55 @@ async def test_the_check_says_so_where_no_workspace_is_set(desk: SourceDesk) -> 
     (line,) = await check_workspaces(desk.context)
     assert line.ok
     assert SentinelIncidents.build(desk.context) == []
+
+
+# -- tasks -------------------------------------------------------------------------------------
+
+
+async def test_a_task_is_made_once_and_changed_under_its_own_id(
+    desk: SourceDesk, source: SentinelIncidents
+) -> None:
+    # given
+    incident = put(desk, "one")
+    task = Task(key="", title="Look at the log", description="all of it")
+    # when
+    made = await source.put_task(incident.name, task, "key")
+    again = await source.put_task(incident.name, task, "key")
+    done = await source.put_task(
+        incident.name, msgspec.structs.replace(made, is_done=True), "another key"
+    )
+    # then
+    assert made.key == again.key == done.key
+    assert (done.title, done.description, done.is_done) == ("Look at the log", "all of it", True)
+    assert len(incident.tasks) == 1
+    seen = await source.fetch(incident.name)
+    assert seen.tasks is not None
+    assert [(one.key, one.is_done) for one in seen.tasks] == [(made.key, True)]
+
+
+async def test_a_task_without_a_title_is_given_one(
+    desk: SourceDesk, source: SentinelIncidents
+) -> None:
+    incident = put(desk, "one")
+    made = await source.put_task(incident.name, Task(key="", title="  "), "key")
+    assert made.title == "(no title)"
+
+
+async def test_tasks_are_left_alone_where_the_settings_say_so(
+    desk: SourceDesk, source: SentinelIncidents
+) -> None:
+    # given
+    incident = put(desk, "one")
+    await source.put_task(incident.name, Task(key="", title="Look at the log"), "key")
+    # when
+    settings = msgspec.structs.replace(desk.context.settings(SentinelSettings), tasks=False)
+    without = SentinelIncidents(
+        settings,
+        settings.workspaces[0],
+        desk.context.clock,
+        reader=client(desk.context, settings.workspaces[0], "reader"),
+        writer=lambda: client(desk.context, settings.workspaces[0], "sync"),
+    )
+    # then
+    assert without.tasks_at_most == 0
+    assert (await without.fetch(incident.name)).tasks is None
