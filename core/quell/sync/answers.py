@@ -28,18 +28,37 @@ from quell.sync.absorb import is_stale, revision_of, take
 from quell.sync.plan import new_write, plan
 from quell.sync.rules import Rules
 
-__all__ = ["answered", "parked", "postponed", "settled_by_look"]
+__all__ = [
+    "answered",
+    "conflicted",
+    "conflicts_of",
+    "given_up",
+    "parked",
+    "postponed",
+    "settled_by_look",
+]
 
 #: fields that only mean something together are written, and refused, together
 TOGETHER = frozenset({"status", "verdict", "closing_comment"})
+#: times that a write may come too late before others are given some time to finish
+AT_ONCE = 4
 #: longest wait before an uncertain or failing write is looked at again
 LONGEST = timedelta(minutes=15)
 
 
 def answered(
-    hub: Hub, write: IncidentWrite, answer: ObservedIncident, rules: Rules, context: Sighting
+    hub: Hub,
+    write: IncidentWrite,
+    answer: ObservedIncident,
+    rules: Rules,
+    context: Sighting,
+    *,
+    is_guarded: bool,
 ) -> Step:
-    """Take the answer to an update in: what we sent is confirmed, what else differs is news."""
+    """Take the answer to an update in: what we sent is confirmed, what else differs is news.
+
+    A write that was guarded by a version token went over nothing that we had not read.
+    """
     link = hub.link(write.link_id)
     if link is None:
         return Step(hub=hub)
@@ -50,9 +69,9 @@ def answered(
         answer={name: answer.native.get(name) for name in write.intended},
     )
     hub = hub.with_write(done).with_link(_confirmed(link, write, answer, context.now))
-    conflicts = _overwritten(write, answer)
+    conflicts = () if is_guarded else _overwritten(write, answer)
     if not is_stale(link, answer):
-        hub, more = take(hub, answer, rules, context)
+        hub, more = take(hub, answer if is_guarded else without_stamp(answer), rules, context)
         conflicts += more
     changes = dict(changed_fields(before.fields, hub.fields))
     return Step(
@@ -60,6 +79,14 @@ def answered(
         revision=revision_of(before, changes, answer, context) if changes else None,
         conflicts=conflicts,
     )
+
+
+def without_stamp(seen: ObservedIncident) -> ObservedIncident:
+    """Leave a reading of the fields alone unstamped, where no version says that it is all.
+
+    The next poll takes a stamp that it does not know for a change, and reads the rest.
+    """
+    return seen if seen.etag else msgspec.structs.replace(seen, stamp="")
 
 
 def _confirmed(link: Link, write: IncidentWrite, answer: ObservedIncident, now: datetime) -> Link:
@@ -133,6 +160,33 @@ def postponed(
     )
 
 
+def conflicted(hub: Hub, write: IncidentWrite, now: datetime, error: str = "") -> Hub:
+    """Take in that a write came too late: nothing was written, and our version token is stale.
+
+    Without a token the copy is read before the next try.
+    """
+    link = hub.link(write.link_id)
+    if link is not None:
+        hub = hub.with_link(msgspec.structs.replace(link, etag=""))
+    conflicts = conflicts_of(write) + 1
+    wait = timedelta() if conflicts < AT_ONCE else _backoff(conflicts)
+    return hub.with_write(
+        msgspec.structs.replace(
+            write,
+            state=WriteState.PLANNED,
+            attempts=write.attempts + 1,
+            answer={"conflicts": conflicts},
+            not_before=now + wait,
+            error=error or write.error,
+        )
+    )
+
+
+def conflicts_of(write: IncidentWrite) -> int:
+    """Count how often a write has come too late."""
+    return int((write.answer or {}).get("conflicts", 0))
+
+
 def _backoff(attempts: int) -> timedelta:
     return min(timedelta(seconds=2 * 2 ** min(attempts, 16)), LONGEST)
 
@@ -145,8 +199,14 @@ def parked(hub: Hub, write: IncidentWrite, error: str, now: datetime) -> Step:
             msgspec.structs.replace(write, state=WriteState.SUPERSEDED, error=error)
         )
         for part in parts:
-            hub = hub.with_write(_part(hub, write, part, now))
+            alone = msgspec.structs.replace(_part(hub, write, part, now), error=error)
+            hub = hub.with_write(alone)
         return Step(hub=hub)
+    return given_up(hub, write, error)
+
+
+def given_up(hub: Hub, write: IncidentWrite, error: str) -> Step:
+    """Leave a write to a person, as a whole."""
     stopped = msgspec.structs.replace(write, state=WriteState.PARKED, error=error)
     return Step(hub=hub.with_write(stopped), notices=(_notice(hub, write, error),))
 

@@ -24,10 +24,13 @@ __all__ = [
     "alerts_text",
     "copy_key",
     "copy_parts",
+    "fitting",
+    "joined",
     "keys_in",
     "short_digest",
     "signed",
     "squeezed",
+    "units",
 ]
 
 _KEY = re.compile(r"\[quell ([a-z2-7]{16})\]")
@@ -37,6 +40,8 @@ _HIDDEN = re.compile(
 )
 #: room for our key and the line that says who wrote it
 HEADER = 400
+#: between comments that share one text
+BETWEEN = "\n\n· · ·\n\n"
 #: longest name or title inside a line of ours
 LINE = 300
 
@@ -69,11 +74,38 @@ def copy_parts(text: str, limit: int) -> list[str]:
     rest = _shown(text)
     room = max(limit - HEADER, 200)
     pieces: list[str] = []
-    while len(rest) > room:
-        cut = _cut(rest, room)
+    while units(rest) > room:
+        cut = _cut(rest, _within(rest, room))
         pieces.append(rest[:cut])
         rest = rest[cut:].lstrip(" ") if rest[:cut].strip() else rest[cut:]
     return [*pieces, rest]
+
+
+def units(text: str) -> int:
+    """Count characters as products do, where an emoji is two."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _within(text: str, room: int) -> int:
+    """Tell how many characters of a text fit into so many units."""
+    size = min(len(text), room)
+    while (over := units(text[:size]) - room) > 0:
+        size -= (over + 1) // 2
+    return size
+
+
+def joined(texts: Sequence[str]) -> str:
+    """Put several comments into one text; each keeps its key and its line on the origin."""
+    return BETWEEN.join(texts)
+
+
+def fitting(texts: Sequence[str], taken: int, limit: int) -> int:
+    """Tell how many texts, from the first on, fit into one comment of which so much is taken."""
+    for count, text in enumerate(texts):
+        taken += units(text) + (len(BETWEEN) if taken else 0)
+        if taken > limit:
+            return count
+    return len(texts)
 
 
 def _cut(text: str, room: int) -> int:
@@ -130,7 +162,9 @@ def _alert_lines(alert: Alert) -> list[str]:
     )
     head = f"* {line(alert.title) or 'untitled'} ({about})"
     when = f"  alert {line(alert.id)}" + (f", {line(alert.created)}" if alert.created else "")
-    return [head, when, *sorted({_evidence_line(one) for one in alert.evidence})]
+    tactics = _listed(line(one.replace("_", " ")) for one in alert.tactics)
+    more = [f"  tactics: {tactics}"] if tactics else []
+    return [head, when, *more, *sorted({_evidence_line(one) for one in alert.evidence})]
 
 
 def _evidence_line(evidence: Evidence) -> str:

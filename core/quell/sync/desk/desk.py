@@ -30,7 +30,7 @@ from quell.journal import hubs, incident_writes, incidents
 from quell.sync.absorb import events_of
 from quell.sync.bench import Bench
 from quell.sync.desk.writer import IncidentWriter
-from quell.sync.plan import new_write, plan
+from quell.sync.plan import is_patient, new_write, plan
 from quell.sync.remarks import short_digest
 from quell.sync.rules import Rules
 
@@ -191,14 +191,26 @@ def _comment_outcome(hub: Hub, key: str) -> Outcome | None:
     comment = _find_comment(hub, key)
     if comment is None:
         return None
-    writes = [one for one in hub.writes if one.intended.get("comment") == comment.id]
+    writes = [one for one in hub.writes if _is_of(one, comment)]
     wanted = [link for link in hub.links if link.is_live]
     missing = [link.id for link in wanted if not _is_there(comment.copy_in(link.id))]
     if not wanted:
         return Failed(reason="there is no copy of the incident to write to")
-    if not missing:
-        return Succeeded(proof=comment.copies[0].native_key or "")
+    waiting = {one.link_id for one in writes if _is_left_to_others(one)}
+    done = [copy.native_key for copy in comment.copies if copy.native_key is not None]
+    if done and waiting.issuperset(missing):
+        return Succeeded(proof=done[0])
     return _unfinished(writes, key)
+
+
+def _is_of(write: IncidentWrite, comment: HubComment) -> bool:
+    named = {str(entry[0]) for entry in write.intended.get("entries", ())}
+    return write.intended.get("comment") == comment.id or comment.id in named
+
+
+def _is_left_to_others(write: IncidentWrite) -> bool:
+    """Tell whether the vendor's own connector is to do it first: nobody has to wait for that."""
+    return write.state is WriteState.PLANNED and is_patient(write)
 
 
 def _is_there(copies: tuple[Copy, ...]) -> bool:
@@ -210,7 +222,10 @@ def _update_outcome(hub: Hub, row: IncidentWrite, key: str) -> Outcome:
     writes = [
         one
         for one in hub.writes
-        if one.kind is WriteKind.UPDATE and one.link_id is not None and names & set(one.intended)
+        if one.kind is WriteKind.UPDATE
+        and one.link_id is not None
+        and names & set(one.intended)
+        and not _is_left_to_others(one)
     ]
     return _unfinished(writes, key) if writes else Succeeded(proof=row.id)
 

@@ -17,14 +17,17 @@ from quell.errors import (
     Throttled,
     WriteConflict,
 )
-from quell.sync.answers import parked, postponed
+from quell.sync.answers import conflicted, conflicts_of, given_up, parked, postponed
 from quell.sync.plan import plan
 from quell.sync.rules import Rules
 
 __all__ = ["after_failure"]
 
-#: conflicts in a row after which others are given some time to finish
-CONFLICTS = 5
+#: times that a write may come too late before a person looks at it
+CONFLICTS = 8
+UNSETTLED = (
+    "Find out what keeps changing it, or close the gap there by hand; then `quell sync retry`."
+)
 #: seconds until it is looked whether somebody has granted or made what is missing
 UNTIL_GRANTED = 300.0
 
@@ -47,8 +50,8 @@ def after_failure(
     if isinstance(error, (RequestRefused, NotFoundError)):
         step = parked(hub, write, text, now)
         return step.on(plan(step.hub, rules, now))
-    if isinstance(error, WriteConflict) and write.attempts < CONFLICTS:
-        return Step(hub=postponed(hub, write, text, now, seconds=0.0, is_sent=is_open_question))
+    if isinstance(error, WriteConflict):
+        return _after_conflict(hub, write, text, rules, now, is_sent=is_open_question)
     if isinstance(error, (SignInRefused, PermissionMissing, AnswerNotFound)):
         # a place for copies that is not there is a setting to mend, and no reason to lose the copy
         return Step(
@@ -57,6 +60,19 @@ def after_failure(
     seconds = error.retry_after if isinstance(error, Throttled) else None
     is_sent = is_open_question or (has_sent and error.may_have_happened)
     return Step(hub=postponed(hub, write, text, now, seconds=seconds, is_sent=is_sent))
+
+
+def _after_conflict(
+    hub: Hub, write: IncidentWrite, text: str, rules: Rules, now: datetime, *, is_sent: bool
+) -> Step:
+    if is_sent or write.kind not in {WriteKind.UPDATE, WriteKind.RETIRE}:
+        return Step(hub=postponed(hub, write, text, now, seconds=0.0, is_sent=is_sent))
+    if conflicts_of(write) + 1 < CONFLICTS:
+        return Step(hub=conflicted(hub, write, now, text))
+    step = given_up(
+        hub, write, f"its version changed before each of {CONFLICTS} tries. {UNSETTLED}"
+    )
+    return step.on(plan(step.hub, rules, now))
 
 
 def _without_copy(hub: Hub, write: IncidentWrite, text: str, now: datetime) -> Hub:

@@ -22,6 +22,7 @@ from quell.journal import hubs, incident_writes, sync_switches
 from quell.journal.holding import holding
 from quell.sync.bench import Bench
 from quell.sync.desk.failures import after_failure
+from quell.sync.desk.looks import Looks
 from quell.sync.desk.requests import LeaseLost, Requests
 
 __all__ = ["IncidentWriter", "WriteReport"]
@@ -34,6 +35,9 @@ LEASE = timedelta(seconds=20)
 WIDTH = 8
 #: most writes to one incident in one go; the rest waits for its next turn
 MOST = 100
+
+#: the order in which writes to one copy are sent; what is not named goes last
+ORDER = {WriteKind.CREATE: 0, WriteKind.UPDATE: 1, WriteKind.RETIRE: 1}
 
 
 class WriteReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +77,7 @@ class IncidentWriter:
         self._bench = bench
         self._journal = bench.journal
         self._tenant_id = bench.tenant_id
-        self._look = look
+        self._looks = Looks(bench.journal, look)
         # a lease tells workers apart, not two coroutines of one worker
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -108,7 +112,7 @@ class IncidentWriter:
 
     async def _drain(self, incident_id: IncidentId, fence: int, tally: Tally) -> None:
         requests = Requests(
-            self._bench, await self._bench.rules(), incident_id, fence, look=self._look
+            self._bench, await self._bench.rules(), incident_id, fence, looks=self._looks
         )
         for _ in range(MOST):
             if await self._journal.ask(sync_switches.is_stopped(self._tenant_id)):
@@ -152,7 +156,10 @@ class IncidentWriter:
 
 
 def _next(hub: Hub, now: datetime) -> IncidentWrite | None:
-    """Choose what is sent next: first what may have been sent already, then copies, then the rest."""
+    """Choose what is sent next: what may have been sent already, copies, fields, then the rest.
+
+    Fields go before comments, which give a copy a new version that we are not told.
+    """
     due = [
         write
         for write in hub.writes
@@ -161,9 +168,9 @@ def _next(hub: Hub, now: datetime) -> IncidentWrite | None:
     return min(due, key=_urgency, default=None)
 
 
-def _urgency(write: IncidentWrite) -> tuple[bool, bool, datetime]:
+def _urgency(write: IncidentWrite) -> tuple[bool, int, datetime]:
     return (
         write.state is not WriteState.SENDING,
-        write.kind is not WriteKind.CREATE,
+        ORDER.get(write.kind, len(ORDER)),
         write.planned_at,
     )

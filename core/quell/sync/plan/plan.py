@@ -17,6 +17,7 @@ from quell.domain.hub import (
 from quell.sync.plan.comments import plan_comments
 from quell.sync.plan.copies import plan_creates
 from quell.sync.plan.fields import plan_fields
+from quell.sync.plan.tasks import plan_tasks
 from quell.sync.plan.writes import superseded
 from quell.sync.rules import Rules
 
@@ -37,6 +38,7 @@ def plan(
     hub = _supersede_dead(hub, rules)
     for link in rules.sides.taking_part(hub):
         hub = plan_fields(hub, link, rules, now, delay, caused_by)
+    hub = plan_tasks(hub, rules, now, caused_by)
     hub = plan_comments(hub, rules, now, caused_by, kinds=("comment", "alerts", "note"))
     return plan_creates(hub, rules, now)
 

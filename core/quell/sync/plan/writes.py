@@ -19,7 +19,10 @@ from quell.sync.remarks import (
     short_digest,
 )
 
-__all__ = ["new_write", "superseded"]
+__all__ = ["PATIENT", "is_patient", "new_write", "superseded"]
+
+#: what the keys of writes begin with that are left to somebody else for a while
+PATIENT = "patient/"
 
 
 def new_write(
@@ -46,6 +49,11 @@ def new_write(
         not_before=not_before,
         caused_by=caused_by,
     )
+
+
+def is_patient(write: IncidentWrite) -> bool:
+    """Tell whether a write waits for somebody else to make it unnecessary."""
+    return write.key.startswith(PATIENT)
 
 
 def superseded(write: IncidentWrite, reason: str) -> IncidentWrite:
