@@ -11,7 +11,7 @@ from quell.errors import JournalUnavailable, JournalVersionError
 __all__ = ["HEAD", "bring_up_to_date"]
 
 #: the newest migration that this program knows
-HEAD = "0002"
+HEAD = "0003"
 #: any number, the same for all: guards migrations against each other on PostgreSQL
 ADVISORY_LOCK = 0x7175656C6C
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from quell.domain.hub import Acceptance, Conflict, Link
-from quell.domain.ids import IncidentId, SourceId
+from quell.domain.ids import IncidentId
 from quell.domain.incident import Origin
+from quell.domain.original import Original
 from quell.domain.ports import ObservedIncident
 from quell.journal import incidents, links
 from quell.journal.writer import Transaction
@@ -76,13 +77,42 @@ def merges(
         _rehome(tx, rules, seen, winner)
         found.append((hub_id, winner))
     if seen.merged_into is not None:
-        into = links.find_link(tx, rules.tenant_id, seen.source_id, seen.merged_into)
+        into = merge_target(tx, rules, seen)
         found += [(hub_id, into.incident_id)] if into is not None else []
     else:
         # the winner came after those that had been merged into it
         losers = links.find_losers(tx, rules.tenant_id, seen.source_id, seen.native_id)
         found += [(loser.incident_id, hub_id) for loser in losers]
     return [pair for pair in (_settled(tx, rules, *one) for one in found) if pair is not None]
+
+
+def merge_target(tx: Transaction, rules: Decisions, seen: ObservedIncident) -> Link | None:
+    """Find the copy that this one was merged into; None where it is unknown, or leads in a circle."""
+    if seen.merged_into is None or circle(tx, rules, seen):
+        return None
+    return links.find_link(tx, rules.tenant_id, seen.source_id, seen.merged_into)
+
+
+def circle(tx: Transaction, rules: Decisions, seen: ObservedIncident) -> tuple[str, ...]:
+    """Follow what a product says about merges; gives the way where it comes back or never ends."""
+    way = [seen.native_id]
+    onward = seen.merged_into
+    while onward is not None:
+        way.append(onward)
+        if onward == seen.native_id or len(way) > incidents.HOPS:
+            return tuple(way)
+        link = links.find_link(tx, rules.tenant_id, seen.source_id, onward)
+        onward = link.merged_into_native_id if link is not None else None
+    return ()
+
+
+def circle_conflict(seen: ObservedIncident, way: tuple[str, ...]) -> Conflict:
+    """Put into words that merges lead in a circle: nothing is merged then, and nothing written."""
+    return Conflict(
+        field="copy",
+        kind="merge_circle",
+        body={"source": seen.source_id, "native_id": seen.native_id, "way": list(way)},
+    )
 
 
 def _settled(
@@ -106,10 +136,10 @@ def _rehome(tx: Transaction, rules: Decisions, seen: ObservedIncident, winner: I
 
 
 def _made_for(tx: Transaction, rules: Decisions, seen: ObservedIncident) -> Link | None:
-    if seen.created_for is None:
+    made_for = Original.read(seen.created_for)
+    if made_for is None:
         return None
-    source_id, _, native_id = seen.created_for.partition("/")
-    return links.find_link(tx, rules.tenant_id, SourceId(source_id), native_id)
+    return links.find_link(tx, rules.tenant_id, made_for.source_id, made_for.native_id)
 
 
 def _counterparts(

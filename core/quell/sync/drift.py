@@ -11,7 +11,7 @@ from quell.domain.incident import Origin
 from quell.journal import hubs, links, sync_switches
 from quell.sync.absorb import events_of
 from quell.sync.bench import Bench
-from quell.sync.first_contact import Drift, accept, drift_of
+from quell.sync.first_contact import Drift, accept, drift_of, gave_way
 from quell.sync.plan import plan
 from quell.sync.rules import Rules
 
@@ -37,7 +37,7 @@ async def accept_drift(bench: Bench, source_id: SourceId | None, by: str) -> int
     waiting = await bench.journal.ask(links.pending(bench.tenant_id, source_id))
     apart = timedelta(minutes=1) / max(rules.policy.accepted_per_minute, 1)
     for place, incident_id in enumerate(waiting):
-        decide = _accepting(source_id, rules, place * apart)
+        decide = _accepting(source_id, rules, place * apart, by)
         await bench.journal.commit(hubs.change(bench.tenant_id, incident_id, decide))
     for source in bench.sides:
         if source_id in (None, source.source_id):
@@ -47,7 +47,7 @@ async def accept_drift(bench: Bench, source_id: SourceId | None, by: str) -> int
 
 
 def _accepting(
-    source_id: SourceId | None, rules: Rules, delay: timedelta
+    source_id: SourceId | None, rules: Rules, delay: timedelta, by: str
 ) -> Callable[[Hub, datetime], Step]:
     def decide(hub: Hub, now: datetime) -> Step:
         settled = accept(hub, source_id, rules)
@@ -59,6 +59,7 @@ def _accepting(
             happened_at=now,
         )
         planned = plan(settled, rules, now, delay=delay)
-        return Step(hub=planned, revision=draft if changes else None)
+        lost = gave_way(hub, source_id, rules, by)
+        return Step(hub=planned, revision=draft if changes else None, conflicts=lost)
 
     return decide

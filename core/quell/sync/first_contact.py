@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
-from quell.domain.hub import Acceptance, Bounds, Hub, Link, Mark
+from quell.domain.hub import Acceptance, Bounds, Conflict, Hub, Link, Mark
 from quell.domain.incident import Classification, IncidentFields, Severity, Status
 from quell.sync.policy import LATEST
 from quell.sync.reconcile import plain, take_over
 from quell.sync.rules import Rules
 from quell.sync.sides import FIELDS
 
-__all__ = ["Drift", "accept", "drift_of", "meet", "settle_alike"]
+__all__ = ["Drift", "accept", "drift_of", "gave_way", "meet", "settle_alike"]
 
 
 class Drift(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +47,46 @@ def drift_of(hub: Hub, rules: Rules) -> list[Drift]:
         fields = settled_fields(hub, link, rules)
         found += [_drift(hub, link, name, fields) for name in _differing(hub, link, rules)]
     return found
+
+
+def gave_way(hub: Hub, source_id: str | None, rules: Rules, by: str = "") -> tuple[Conflict, ...]:
+    """Put on record what accepting pending copies takes away from one side or the other."""
+    found: list[Conflict] = []
+    for link in _pending(hub, rules):
+        if source_id is not None and link.source_id != source_id:
+            continue
+        fields = settled_fields(hub, link, rules)
+        for name in _differing(hub, link, rules):
+            own, other = getattr(hub.fields, name), getattr(link.observed.fields, name)
+            won = getattr(fields, name)
+            lost = [one for one in (own, other) if one != won and _is_said(name, one)]
+            if name != "tags" and lost:
+                found.append(_first_conflict(hub, link, name, won, by))
+    return tuple(found)
+
+
+def _first_conflict(hub: Hub, link: Link, name: str, won: Any, by: str) -> Conflict:
+    own = getattr(hub.fields, name)
+    mark = hub.marks.get(name)
+    giver = hub.link(mark.link_id) if mark is not None else None
+    theirs = {
+        "system": link.system,
+        "source": link.source_id,
+        "value": plain(getattr(link.observed.fields, name)),
+        "raw": link.observed.native.get(name),
+    }
+    ours = {
+        "system": mark.system if mark is not None else "",
+        "source": giver.source_id if giver is not None else "quell",
+        "value": plain(own),
+        "by": mark.by if mark is not None else "",
+    }
+    body = {
+        "won": ours["system"] if won == own else link.system,
+        "value": plain(won),
+        "sides": [ours, theirs],
+    }
+    return Conflict(field=name, kind="first_contact", body=body, settled_by=by)
 
 
 def accept(hub: Hub, source_id: str | None, rules: Rules) -> Hub:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from quell.domain.ids import SourceId, TenantId
 from quell.sync.policy import SyncPolicy
+from quell.sync.routes import Routes
 from quell.sync.sides import Sides
 
 __all__ = ["Rules"]
@@ -23,3 +24,5 @@ class Rules:
     secret: bytes = field(repr=False)
     #: `replica` or `overlay` by mirror; one that `auto` has not settled yet is missing
     modes: Mapping[SourceId, str] = field(default_factory=dict[SourceId, str])
+    #: which incidents are kept in step, and where they go
+    routes: Routes = field(default_factory=Routes)

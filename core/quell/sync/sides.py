@@ -54,6 +54,20 @@ class Sides:
         """List the sources that copies can be made in."""
         return [one for one in self if self.is_mirror(one.source_id) and one.can_create]
 
+    def with_copies(self) -> list[IncidentSource]:
+        """List the sources that hold copies, whether or not they can be made there by us."""
+        return [one for one in self if self.is_mirror(one.source_id)]
+
+    def mirror(self, source_id: SourceId) -> IncidentSource:
+        """Give a source that holds copies. Raises NotFoundError for any other."""
+        for source in self.with_copies():
+            if source.source_id == source_id:
+                return source
+        names = ", ".join(source.source_id for source in self.with_copies()) or "none"
+        raise NotFoundError(
+            what="source that copies are made in", name=source_id, remedy=f"There are: {names}."
+        )
+
     def detects(self, hub: Hub) -> Link | None:
         """Find the copy in the product that the incident began in, if it is still there."""
         return next(
@@ -62,7 +76,16 @@ class Sides:
 
     def taking_part(self, hub: Hub) -> list[Link]:
         """List the links that are compared and written to."""
-        return [link for link in hub.links if link.is_live and link.source_id in self]
+        return [
+            link
+            for link in hub.links
+            if link.is_live and link.source_id in self and not self.is_left_out(hub, link)
+        ]
+
+    def is_left_out(self, hub: Hub, link: Link) -> bool:
+        """Tell whether a copy is not kept in step: the filter leaves the incident alone."""
+        is_synced = hub.routing is None or hub.routing.is_synced
+        return not is_synced and self.is_mirror(link.source_id)
 
     def target(
         self, link: Link, name: str, fields: IncidentFields, native: Mapping[str, Any]

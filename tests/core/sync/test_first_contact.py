@@ -314,3 +314,161 @@ async def test_our_copy_from_a_lost_journal_is_found_again(world: World) -> None
     assert len(other.origin.texts_of("7")) == len(other.mirror.texts_of(name)) == 1
     assert link.acceptance is Acceptance.ACCEPTED
     other.journal.close()
+
+
+# -- two copies where one should be --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", ["12", "15"])
+async def test_of_two_copies_of_one_incident_the_older_is_kept_in_step(
+    world: World, first: str
+) -> None:
+    # given
+    world.origin.add("7")
+    for name in (first, "15" if first == "12" else "12"):
+        adopt(world, "7", name)
+
+    # when
+    await world.sync.pass_once()
+    world.origin.edit("7", title="new")
+    world.origin.say("7", "said at the origin")
+    await world.settle()
+
+    # then
+    assert world.copy_of("7") == "12"
+    assert world.mirror.fields_of("12").title == "new"
+    assert world.mirror.fields_of("15").title == "7"
+    assert world.mirror.texts_of("15") == []
+    (conflict,) = world.journal.ask_now(conflicts.listed(TENANT))
+    assert (conflict.kind, conflict.body["native_id"], conflict.body["chosen"]) == (
+        "unpaired",
+        "15",
+        "12",
+    )
+
+
+async def test_a_copy_that_was_written_to_stays_the_one(world: World) -> None:
+    # given
+    world.origin.add("7")
+    adopt(world, "7", "15")
+    await world.sync.pass_once()
+    world.origin.edit("7", title="new")
+    await world.settle()
+
+    # when
+    adopt(world, "7", "12")
+    world.origin.edit("7", title="newer")
+    await world.settle()
+
+    # then
+    assert world.copy_of("7") == "15"
+    assert world.mirror.fields_of("15").title == "newer"
+    assert world.mirror.fields_of("12").title == "7"
+
+
+async def test_when_the_chosen_copy_is_deleted_the_other_takes_its_place(world: World) -> None:
+    # given
+    world.origin.add("7")
+    adopt(world, "7", "12")
+    adopt(world, "7", "15")
+    await world.settle()
+    world.mirror.edit("15", title="differs")
+    await world.settle()
+
+    # when
+    del world.mirror.records["12"]
+    world.origin.edit("7", description="more")
+    await world.settle()
+    world.mirror.touch(world.mirror.records["15"])
+    await world.settle()
+    before = world.mirror.fields_of("15").title
+    await world.sync.accept(None, "ada")
+    await world.settle()
+
+    # then
+    assert before == "differs"
+    assert world.copy_of("7") == "15"
+    assert set(world.mirror.records) == {"15"}
+    assert await world.disagreements() == ()
+
+
+async def test_a_second_copy_that_is_proven_later_is_not_joined(world: World) -> None:
+    # given
+    world.origin.add("7")
+    adopt(world, "7", "12")
+    adopt(world, "7", "15")
+    world.mirror.records["15"].proofs = frozenset()
+    await world.settle()
+
+    # when
+    world.mirror.records["15"].proofs = frozenset({"detector:7"})
+    world.mirror.touch(world.mirror.records["15"])
+    await world.settle()
+    world.origin.edit("7", title="new")
+    await world.settle()
+
+    # then
+    assert world.copy_of("7") == "12"
+    assert world.mirror.fields_of("15").title == "7"
+    assert {one.kind for one in world.journal.ask_now(conflicts.listed(TENANT))} == {"unpaired"}
+
+
+async def test_a_copy_of_ours_that_is_found_beside_the_products_own_gives_way(
+    world: World,
+) -> None:
+    # given
+    world.origin.add("7")
+    adopt(world, "7", "12")
+    await world.sync.pass_once()
+
+    # when
+    world.mirror.add("ours", title="7").created_for = f"{TENANT}/origin/7"
+    await world.settle()
+
+    # then
+    assert world.copy_of("7") == "12"
+    assert world.mirror.fields_of("ours").status is Status.CLOSED
+
+
+# -- the dry run ---------------------------------------------------------------------------------
+
+
+async def test_drift_tells_what_accepting_would_write_and_writes_nothing(world: World) -> None:
+    # given
+    world.policy = SyncPolicy(mode="replica", default="detector")
+    world.sync = world.fresh_sync()
+    world.origin.add("7", title="origin's")
+    adopt(world, "7", "m1", title="copy's")
+    world.mirror.say("m1", "said in the copy")
+    await world.sync.pass_once()
+
+    # when
+    held = await world.sync.held()
+    promised = [(one.source_id, one.native_id, one.kind) for one in held]
+    before = world.take_calls()
+    await world.sync.accept(None, "ada")
+    await world.settle()
+
+    # then
+    assert before == []
+    assert {one.waits_for for one in held} == {"the drift to be accepted"}
+    assert held[0].what == {"title": "origin's"}
+    assert sorted(promised) == [("mirror", "m1", "update"), ("origin", "7", "comment")]
+    assert sorted(world.take_calls()) == ["comment", "update"]
+    assert await world.sync.held() == []
+
+
+async def test_a_copy_that_waits_for_the_products_own_is_in_the_dry_run(world: World) -> None:
+    # given
+    world.policy = SyncPolicy(mode="overlay", grace=timedelta(minutes=10))
+    world.sync = world.fresh_sync()
+    world.origin.add("7")
+
+    # when
+    await world.sync.pass_once()
+    (held,) = await world.sync.held()
+
+    # then
+    assert (held.kind, held.source_id, held.native_id) == ("create", "mirror", "")
+    assert held.what == {"created_for": f"{TENANT}/origin/7"}
+    assert held.waits_for.startswith("2026-03-01T12:10")

@@ -46,6 +46,8 @@ incidents = table(
     may("origin_native_id"),
     need("created_at", Instant),
     need("updated_at", Instant),
+    #: what the rules on where incidents go made of it
+    may("routing", Body),
     sa.Index(None, "tenant_id", "updated_at"),
 )
 

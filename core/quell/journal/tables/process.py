@@ -11,7 +11,7 @@ __all__ = ["audit", "commits", "leases", "notices", "switches", "workers"]
 
 switches = table(
     "switches",
-    #: `armed`, `halted`, `accepted/SOURCE`
+    #: `armed`, `halted`, `accepted/SOURCE`, `mode/SOURCE`, `followed/SOURCE`
     key("name"),
     need("value", Body),
     need("by"),
