@@ -92,6 +92,8 @@ class LabSource:
     can_create = False
     writable: frozenset[str] = frozenset()
     comment_limit = 1000
+    comments_at_most = 100
+    edits_comments = False
     poll_every = 3600.0
 
     def __init__(
@@ -134,6 +136,10 @@ class LabSource:
         raise NotImplementedError
 
     async def comment(self, native_id: str, text: str, key: str) -> Any:
+        """Refuse: nothing is written to the lab."""
+        raise NotImplementedError
+
+    async def edit_comment(self, native_id: str, comment_key: str, text: str) -> Any:
         """Refuse: nothing is written to the lab."""
         raise NotImplementedError
 

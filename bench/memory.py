@@ -23,7 +23,7 @@ from quell.domain.ids import TenantId
 from quell.journal import Journal, incident_writes, incidents
 from quell.runtime import TenantRuntime, open_runtime
 
-__all__ = ["measure"]
+__all__ = ["measure", "running"]
 
 TENANT = TenantId("bench")
 #: incidents that are stored as a poll stores them, and how often their rows are then copied
@@ -57,7 +57,7 @@ def measure() -> Report:
         empty = write_settings(Path(folder) / "empty", quiet)
         full = write_settings(Path(folder) / "full", busy)
         _fill(full, busy)
-        with _up(empty) as small, _up(full) as large:
+        with running(empty) as small, running(full) as large:
             watched = [
                 Watched(name="empty journal", tenant=quiet, config=empty, process=small),
                 Watched(name=f"{INCIDENTS:,} incidents", tenant=busy, config=full, process=large),
@@ -123,7 +123,8 @@ def _check(report: Report, config: Path) -> None:
 
 
 @contextlib.contextmanager
-def _up(config: Path) -> Generator[subprocess.Popen[bytes], None, None]:
+def running(config: Path) -> Generator[subprocess.Popen[bytes], None, None]:
+    """Run `quell up` until the block ends."""
     with (config.parent / "up.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "quell", "--config", str(config), "up"],

@@ -15,12 +15,17 @@ __all__ = ["write_settings"]
 QUOTA_SCALE = 1000.0
 
 
-def write_settings(folder: Path, tenant: SimulatedTenant) -> Path:
+def write_settings(
+    folder: Path, tenant: SimulatedTenant, *, poll_every: float | None = None
+) -> Path:
     """Write a configuration for a simulated tenant, its journal in the same folder."""
     folder.mkdir()
     config = folder / "quell.toml"
     config.touch(mode=0o600)
     sections = settings_from(tenant.ready())
+    if poll_every is not None:
+        for name in ("defender", "sentinel"):
+            sections[name]["poll_every"] = poll_every
     content = {
         "state_dir": str(folder),
         "logging": {"level": "warning"},

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import threading
+import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
 from quell_microsoft.simulator.server import RunningSimulator, SimulatorOptions, start
+from quell_microsoft.stamps import parse_stamp
 
 __all__ = ["SimulatedTenant", "alert_of", "simulated_tenant"]
 
@@ -19,7 +22,9 @@ SEVERITIES = ("low", "medium", "high")
 #: limits are switched off: what is measured is quell, not Microsoft's patience
 KNOBS = {"throttle_scale": 0}
 #: seconds that the process may take to answer
-PATIENCE = 60.0
+PATIENCE = 120.0
+#: what the title of an incident begins with once it was changed
+STIRRED = "changed "
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,14 @@ class SimulatedTenant:
     def copies(self, severity: str) -> int:
         """Count the copies in Sentinel that have a severity."""
         return int(self._ask("copies", severity))
+
+    def stir(self, rate: float) -> None:
+        """Begin to change every incident once, so many a second."""
+        self._ask("stir", rate)
+
+    def lags(self) -> list[float]:
+        """Give, for each change that has come across, the seconds from the change to its copy."""
+        return list(self._ask("lags"))
 
     def _ask(self, what: str, argument: Any = None) -> Any:
         self._pipe.send((what, argument))
@@ -88,6 +101,10 @@ def _answer(simulator: RunningSimulator, what: str, argument: Any) -> Any:
             return _fill(simulator, argument)
         case "change":
             return _change(simulator, argument)
+        case "stir":
+            return threading.Thread(target=_stir, args=(simulator, argument), daemon=True).start()
+        case "lags":
+            return _lags(simulator)
         case "calls":
             return _calls(simulator)
         case _:
@@ -136,6 +153,30 @@ def _change(simulator: RunningSimulator, turn: int) -> str:
     for incident in queue.incidents.values():
         queue.change_incident(incident, {"severity": severity}, "analyst@contoso.example")
     return severity
+
+
+def _stir(simulator: RunningSimulator, rate: float) -> None:
+    queue = simulator.tenant.queue
+    begin = time.monotonic()
+    for number, incident in enumerate(list(queue.incidents.values())):
+        time.sleep(max(0.0, begin + number / rate - time.monotonic()))
+        title = {"displayName": f"{STIRRED}{incident.body['id']}"}
+        queue.change_incident(incident, title, "analyst@contoso.example")
+
+
+def _lags(simulator: RunningSimulator) -> list[float]:
+    tenant = simulator.tenant
+    changed = {
+        str(one.body["displayName"]): parse_stamp(str(one.body["lastUpdateDateTime"]))
+        for one in list(tenant.queue.incidents.values())
+    }
+    copies = [one.properties for one in list(tenant.workspaces[0].incidents.values())]
+    found = [
+        (changed[str(one["title"])], parse_stamp(str(one["lastModifiedTimeUtc"])))
+        for one in copies
+        if str(one["title"]).startswith(STIRRED)
+    ]
+    return [(after - before).total_seconds() for before, after in found if before and after]
 
 
 def _calls(simulator: RunningSimulator) -> dict[str, int]:

@@ -28,6 +28,7 @@ from quell.domain.action import (
     resolver,
 )
 from quell.domain.entity import Device, Entity, MailMessage, User
+from quell.domain.hub import Bounds, Mark
 from quell.domain.ids import IncidentId, RunId, TenantId, WorkerId
 from quell.domain.incident import IncidentFields, Origin, Severity, Status
 from quell.domain.offers import Notice
@@ -489,11 +490,18 @@ class World:
         self.journal.commit_now(write)
 
     def add_incident(
-        self, *members: Entity, roles: Sequence[str] = ("compromised",), name: str = "inc1"
+        self,
+        *members: Entity,
+        roles: Sequence[str] = ("compromised",),
+        name: str = "inc1",
+        vouched: Severity | None = Severity.HIGH,
     ) -> IncidentId:
-        """Put an incident with entities on record."""
+        """Put an incident with entities on record; None where nobody who is believed spoke."""
         incident_id = IncidentId(name)
         fields = IncidentFields(title="Attack", severity=Severity.HIGH, status=Status.NEW)
+        said = {"title": "Attack", "severity": vouched, "status": "new"} if vouched else {}
+        bounds = Bounds(since=self.clock.now())
+        marks = {one: Mark(bounds=bounds, vouched=value) for one, value in said.items()}
 
         def apply(tx: Transaction) -> None:
             row: dict[str, Any] = {
@@ -501,7 +509,7 @@ class World:
                 "id": incident_id,
                 "fields": msgspec.to_builtins(fields),
                 "revision": 0,
-                "marks": {},
+                "marks": msgspec.to_builtins(marks),
                 "severity": "high",
                 "status": "new",
                 "created_at": tx.now,
@@ -542,6 +550,7 @@ class World:
         age: timedelta = timedelta(),
         caused_by: str | None = None,
         depth: int = 0,
+        source_id: str | None = None,
     ) -> RevisionView:
         """Put a change of an incident on record."""
 
@@ -563,6 +572,7 @@ class World:
                 "stamp": "",
                 "happened_at": tx.now - age,
                 "caused_by": caused_by,
+                "source_id": source_id,
                 "depth": depth,
                 "actor": "",
                 "at": tx.now,

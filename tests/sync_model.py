@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,11 +29,11 @@ from quell.domain.incident import (
     Task,
     Verdict,
 )
-from quell.domain.ports import NewIncident, ObservedIncident, PolledPage
-from quell.errors import AnswerNotFound, ConnectorError, WriteConflict
+from quell.domain.ports import Detail, NewIncident, ObservedIncident, PolledPage
+from quell.errors import AnswerNotFound, ConnectorError, RequestRefused, WriteConflict
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-WRITES = {"create", "update", "comment"}
+WRITES = {"create", "update", "comment", "edit_comment"}
 FIELDS: tuple[str, ...] = SHARED
 
 
@@ -64,6 +64,7 @@ class Record:
     version: int = 1
     comments: list[Comment] = field(default_factory=list[Comment])
     alerts: list[Alert] = field(default_factory=list[Alert])
+    tasks: dict[str, Task] = field(default_factory=dict[str, Task])
     merged_into: str | None = None
     counterpart: tuple[str, str] | None = None
     proofs: frozenset[str] = frozenset()
@@ -79,11 +80,16 @@ class ModelSource:
     writable = frozenset(FIELDS)
     comment_limit = 1000
     comments_at_most = 100
+    edits_comments = False
     tasks_at_most = 40
     carried: frozenset[str] = frozenset()
     fields: Mapping[str, FieldRule] = {}
     poll_every = 30.0
+    sweep_every = 21_600.0
+    sweep_back = timedelta(days=3)
     has_etags = False
+    #: whether everything that is read says how many alerts and comments there are
+    tells_counts = False
 
     def __init__(self, clock: ManualClock, source_id: str) -> None:
         self.clock = clock
@@ -133,6 +139,14 @@ class ModelSource:
         )
         self.touch(record)
 
+    def set_task(self, native_id: str, key: str, title: str, *, is_done: bool = False) -> None:
+        record = self.records[native_id]
+        record.tasks[key] = Task(key=key, title=title, is_done=is_done)
+        self.touch(record)
+
+    def tasks_of(self, native_id: str) -> dict[str, bool]:
+        return {task.title: task.is_done for task in self.records[native_id].tasks.values()}
+
     def raise_alert(self, native_id: str, alert: Alert) -> None:
         record = self.records[native_id]
         record.alerts.append(alert)
@@ -174,8 +188,39 @@ class ModelSource:
         if not changed:
             yield PolledPage(incidents=(), cursor=last)
 
+    async def sweep(
+        self, since: datetime, *, until: datetime | None = None, cursor: str | None = None
+    ) -> AsyncIterator[PolledPage]:
+        self._enter("sweep")
+        begin = datetime.fromisoformat(cursor) if cursor else since
+        async for page in self.poll(begin.isoformat()):
+            kept = tuple(
+                one
+                for one in page.incidents
+                if until is None or one.changed_at is None or one.changed_at <= until
+            )
+            yield msgspec.structs.replace(page, incidents=kept)
+
+    async def count(self, since: datetime, until: datetime) -> int | None:
+        return sum(since <= record.changed <= until for record in self.records.values())
+
+    def reached(self, cursor: str | None) -> datetime | None:
+        return datetime.fromisoformat(cursor) if cursor else None
+
+    async def fetch_details(
+        self, seen: ObservedIncident, parts: Collection[Detail]
+    ) -> ObservedIncident:
+        return await self.fetch(seen.native_id)
+
     async def put_task(self, native_id: str, task: Task, key: str) -> Task:
-        raise NotImplementedError
+        self._enter("put_task")
+        tasks = self.records[native_id].tasks
+        name = task.key or str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.source_id}/{key}"))
+        made = msgspec.structs.replace(task, key=name, created_by="quell")
+        self.records[native_id].tasks = {**tasks, name: made}
+        self.touch(self.records[native_id], by="quell")
+        self._leave("put_task")
+        return made
 
     async def fetch(self, native_id: str, *, details: bool = True) -> ObservedIncident:
         self._enter("fetch")
@@ -204,6 +249,9 @@ class ModelSource:
             url=f"https://{self.system}.example/{native_id}",
             alerts=tuple(record.alerts) if is_whole else None,
             comments=tuple(record.comments) if is_whole else None,
+            tasks=tuple(record.tasks.values()) if is_whole else None,
+            alert_count=len(record.alerts) if self.tells_counts else None,
+            comment_count=len(record.comments) if self.tells_counts else None,
             merged_into=record.merged_into,
             counterpart_system=record.counterpart[0] if record.counterpart else None,
             counterpart_id=record.counterpart[1] if record.counterpart else None,
@@ -231,6 +279,9 @@ class ModelSource:
         while self.meanwhile:
             self.meanwhile.pop(0)()
         self._enter("update")
+        if base.native_id not in self.records:
+            gone = WriteConflict if self.has_etags else AnswerNotFound
+            raise gone(endpoint="PUT model", status=409 if self.has_etags else 404)
         record = self.records[base.native_id]
         if self.has_etags and base.etag != str(record.version):
             raise WriteConflict(endpoint="PUT model", status=409)
@@ -243,10 +294,24 @@ class ModelSource:
         self._enter("comment")
         assert key in text
         assert len(text) <= self.comment_limit
+        if len(self.records[native_id].comments) >= self.comments_at_most:
+            raise RequestRefused(endpoint="POST model", status=400, problem="too many comments")
         self.say(native_id, text, author="quell")
         made = self.records[native_id].comments[-1]
         self._leave("comment")
         return made
+
+    async def edit_comment(self, native_id: str, comment_key: str, text: str) -> Comment:
+        self._enter("edit_comment")
+        assert self.edits_comments
+        assert len(text) <= self.comment_limit
+        record = self.records[native_id]
+        found = next(one for one in record.comments if one.key == comment_key)
+        edited = msgspec.structs.replace(found, text=text)
+        record.comments = [edited if one is found else one for one in record.comments]
+        self.touch(record)
+        self._leave("edit_comment")
+        return edited
 
     async def find_comment(self, native_id: str, key: str) -> Comment | None:
         self._enter("find_comment")
@@ -295,6 +360,7 @@ class Mirror(ModelSource):
     system = "mirror"
     can_create = True
     has_etags = True
+    edits_comments = True
 
     def to_native(self, fields: IncidentFields) -> dict[str, Any]:
         raw = super().to_native(fields)

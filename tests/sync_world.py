@@ -34,17 +34,20 @@ class World:
 
     def fresh_sync(self, journal: Journal | None = None) -> Sync:
         """Make a sync as another process would: nothing is shared but journal and products."""
-        parts: list[tuple[ModelSource, Part]] = [(self.origin, "detects"), (self.mirror, "mirrors")]
         return Sync(
             journal=journal or self.journal,
             tenant_id=TENANT,
-            sources=parts,
+            sources=self.parts(),
             policy=self.policy,
             clock=self.clock,
             worker=WorkerId(f"worker-{next(_workers)}"),
             wake=self._wake,
             hmac_key=b"0123456789abcdef",
         )
+
+    def parts(self) -> list[tuple[ModelSource, Part]]:
+        """List the products and what each is for."""
+        return [(self.origin, "detects"), (self.mirror, "mirrors")]
 
     def _wake(self) -> None:
         self.wakes += 1

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 from quell.domain.action import Action, Resolver
+from quell.domain.events import EventSinkSpec, EventSourceSpec
 from quell.domain.offers import (
     Check,
     ConnectorSpec,
@@ -88,6 +89,16 @@ class Hooks:
     @hookspec
     def quell_commands(self) -> Sequence[click.Command]:
         """Offer commands or command groups for the `quell` command line."""
+        raise NotImplementedError
+
+    @hookspec
+    def quell_event_sources(self) -> Sequence[EventSourceSpec]:
+        """Offer tables of events beside incidents, to be streamed to where they are wanted."""
+        raise NotImplementedError
+
+    @hookspec
+    def quell_event_sinks(self) -> Sequence[EventSinkSpec]:
+        """Offer places that take events."""
         raise NotImplementedError
 
     @hookspec

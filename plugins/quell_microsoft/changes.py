@@ -2,7 +2,7 @@
 
 Following page links through a list that is sorted by change loses rows: what changes meanwhile
 moves to the end, and everything behind it moves up by one place. Here each page is read from a
-moving boundary instead, inclusively; links are followed only through rows of one instant. Where
+moving boundary instead, inclusively; links are followed only through rows of few instants. Where
 a product ignores the order that was asked for, the window is read to its end first.
 """
 
@@ -26,6 +26,9 @@ Row = Mapping[str, Any]
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 #: how much smaller a page gets each time that it cannot be read
 _SHRINK = 5
+#: so many instants in a row, each later than the last, show that the order is kept; fewer may
+#: come so by chance, and who went on from the last of them would lose what is older
+_IN_ORDER = 8
 #: a partial answer stays partial however small the page is
 _PARTIAL = 206
 
@@ -99,7 +102,8 @@ class Walk:
     def _moved(self, rows: list[Row], boundary: str) -> bool:
         """Tell whether the last row can be the next boundary: in order, and past the present one."""
         instants = [self._instant(row) for row in rows]
-        if not instants or instants != sorted(instants):
+        enough = max(2, min(_IN_ORDER, self.page_size))
+        if len(set(instants)) < enough or instants != sorted(instants):
             return False
         return instants[-1] > (parse_stamp(boundary) or _LONG_AGO)
 

@@ -34,7 +34,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
 def test_each_hook_has_a_test_named_for_it() -> None:
     hooks = [name for name in vars(Hooks) if name.startswith("quell_")]
 
-    assert len(hooks) == 11
+    assert len(hooks) == 13
     assert [
         name for name in hooks if not any(test.startswith(f"test_{name}_") for test in globals())
     ] == []
@@ -202,6 +202,34 @@ def quell_commands():
 """)
 
     assert list(registry.commands) == ["wave"]
+
+
+def test_quell_event_sources_offers_tables_to_be_streamed(load: Load) -> None:
+    registry = load("""
+from quell import ColumnType, EventSourceSpec, EventTable, hookimpl
+
+TABLE = EventTable(
+    name="Doors", summary="Doors.", columns={"at": ColumnType.DATETIME}, time="at"
+)
+
+@hookimpl
+def quell_event_sources():
+    return [EventSourceSpec(system="house", tables=lambda: [TABLE], build=lambda context: [])]
+""")
+
+    assert [table.name for table in registry.event_tables()] == ["Doors"]
+
+
+def test_quell_event_sinks_offers_a_place_that_takes_events(load: Load) -> None:
+    registry = load("""
+from quell import EventSinkSpec, hookimpl
+
+@hookimpl
+def quell_event_sinks():
+    return [EventSinkSpec(system="store", build=lambda context: [])]
+""")
+
+    assert [sink.system for sink in registry.event_sinks] == ["store"]
 
 
 def test_quell_simulators_offers_a_tenant_to_test_against(load: Load) -> None:

@@ -42,7 +42,12 @@ def show_command(invocation: Invocation, show_all: bool) -> None:
 @pass_invocation
 def check(invocation: Invocation) -> None:
     """Check the configuration without connecting anywhere."""
+    from quell.sync import Routes
+
     settings = invocation.settings(invocation.registry())
+    for name, tenant in settings.tenants.items():
+        whens = [route.when for route in tenant.sync.routes]
+        Routes.check(tenant.sync.filter, whens, f"tenant.{name}.sync")
     for ignored in settings.ignored:
         click.echo(f"passed over: [{ignored}]; see `quell plugins`", err=True)
     tenants = sorted(settings.tenants)
@@ -131,7 +136,7 @@ def _header(section: str) -> str:
     if section.endswith("[]"):
         return f"# [[{section.removesuffix('[]')}]]"
     # a table whose name the operator chooses exists only once it is chosen
-    return f"# [{section}]" if "NAME" in section else f"[{section}]"
+    return f"# [{section.replace('[]', '')}]" if "NAME" in section else f"[{section}]"
 
 
 def _default(row: Any) -> str:

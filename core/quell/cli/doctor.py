@@ -29,8 +29,22 @@ def doctor(invocation: Invocation, tenant: str | None) -> int:
             display.add_task("asking the products")
             lines = runtime.run(runtime.doctor(tenant))
         rows += [_row(name, one.ok, one.what, one.detail, one.remedy) for name, one in lines]
+        rows += _mode_rows(runtime, tenant)
     show(rows, ("tenant", "result", "what", "detail", "remedy"))
     return ExitCode.DONE if all(row["ok"] for row in rows) else ExitCode.NO
+
+
+def _mode_rows(runtime: Any, tenant: str | None) -> Iterator[dict[str, Any]]:
+    for one in [runtime.tenant(tenant)] if tenant else runtime.tenants.values():
+        for found in runtime.run(one.sync.modes()):
+            other = "overlay" if found.mode == "replica" else "replica"
+            yield _row(
+                one.id,
+                not found.doubt,
+                f"mode of {found.source_id}",
+                f"{found.mode or 'not settled'}: {found.doubt or found.reason}",
+                f"`quell sync mode {found.source_id} {other}`" if found.doubt else "",
+            )
 
 
 def _row(tenant: str, ok: bool, what: str, detail: str = "", remedy: str = "") -> dict[str, Any]:

@@ -10,6 +10,7 @@ from quell.cli.invocation import Invocation, pass_invocation
 from quell.cli.lookup import the_incident
 from quell.cli.output import json_option, show, show_parts
 from quell.cli.tenants import tenant_option
+from quell.domain.fields import SHARED
 
 if TYPE_CHECKING:
     from quell.domain.view import IncidentView
@@ -133,11 +134,23 @@ def _fields(view: IncidentView) -> dict[str, Any]:
         "determination": fields.verdict.determination.value if fields.verdict else None,
         "closing_comment": fields.closing_comment,
         "tags": sorted(fields.tags),
+        "first_activity": fields.first_activity,
+        "last_activity": fields.last_activity,
+        "tactics": sorted(fields.tactics),
+        "products": sorted(fields.products),
         "revision": view.revision,
         "created_at": view.created_at,
         "updated_at": view.updated_at,
         "merged_into": view.merged_into,
+        "not_vouched": _not_vouched(view),
     }
+
+
+def _not_vouched(view: IncidentView) -> list[str]:
+    """Name the fields whose value is not the detecting product's own: it sets nothing off."""
+    if view.vouched is None:
+        return list(SHARED)
+    return [name for name in SHARED if getattr(view.vouched, name) != getattr(view.fields, name)]
 
 
 def _copies(view: IncidentView) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ import click
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from quell.domain.events import EventTable
     from quell.plugins import Lock, Registry
     from quell.runtime import Runtime
     from quell.settings import Settings
@@ -49,6 +50,10 @@ class Invocation:
         from quell.plugins import load_plugins
 
         return load_plugins(self.lock())
+
+    def event_tables(self) -> Sequence[EventTable]:
+        """List every table of events that enabled plugins can read; plugins' commands ask here."""
+        return self.registry().event_tables()
 
     def full_registry(self) -> Registry:
         """Load the enabled plugins and add the core's own actions."""

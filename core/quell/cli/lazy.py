@@ -23,7 +23,7 @@ class Listed(NamedTuple):
 
 
 class LazyGroup(click.Group):
-    """Knows its commands from a table, and plugins' commands from `plugins.lock`."""
+    """Knows its commands from a table, and plugins' from `plugins.lock` and bundled lists."""
 
     def __init__(self, *arguments: Any, table: Mapping[str, Listed], **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -57,15 +57,19 @@ class LazyGroup(click.Group):
 
 
 def _plugin_commands(ctx: click.Context) -> dict[str, str]:
+    from quell.plugins import bundled_commands
+
     invocation = ctx.ensure_object(Invocation)
     # `--help` comes before the options are stored
     invocation.chosen_config = ctx.params.get("config_path") or invocation.chosen_config
-    return {
+    lock = invocation.lock()
+    locked = {
         name: summary
-        for entry in invocation.lock().entries.values()
+        for entry in lock.entries.values()
         if entry.enabled
         for name, summary in entry.commands.items()
     }
+    return locked | bundled_commands(lock)
 
 
 def _load_command(ctx: click.Context, name: str) -> click.Command:
@@ -73,8 +77,10 @@ def _load_command(ctx: click.Context, name: str) -> click.Command:
     registry = ctx.ensure_object(Invocation).registry()
     if name in registry.commands:
         return registry.commands[name]
-    owner = next(key for key, entry in lock.entries.items() if name in entry.commands)
-    report = next(report for report in registry.plugins if report.name == owner)
+    owner = next((key for key, entry in lock.entries.items() if name in entry.commands), name)
+    report = next((report for report in registry.plugins if report.name == owner), None)
+    if report is None:
+        raise PluginError(plugin=owner, distribution="quell", problem="lists a command it has not")
     raise PluginError(
         plugin=owner,
         distribution=report.distribution,

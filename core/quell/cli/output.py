@@ -146,15 +146,16 @@ def _as_json() -> bool:
     return click.get_current_context().ensure_object(Invocation).as_json
 
 
-def progress() -> Progress:
+def progress(*, is_counted: bool = False) -> Progress:
     """Make a progress display on standard error; silent where nobody watches."""
     from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True, highlight=False)
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
+        *([BarColumn()] if is_counted else []),
         TimeElapsedColumn(),
         console=console,
         transient=True,

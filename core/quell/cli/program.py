@@ -31,8 +31,14 @@ COMMANDS = {
     ),
     "worker": Listed("worker", "worker", "Run a worker of a fleet until stopped."),
     "sync": Listed("sync", "sync", "Bring the queues together once; list and accept drift."),
+    "events": Listed(
+        "events", "events", "Stream alerts, evidence and raw tables; show how far each has come."
+    ),
     "incidents": Listed(
         "incidents", "incidents", "List incidents, the last changed first; show one."
+    ),
+    "conflicts": Listed(
+        "conflicts", "conflicts", "List where copies disagreed, open ones first; settle one."
     ),
     "runs": Listed("runs", "runs", "List runs, newest first; show one, cancel or resume it."),
     "held": Listed("held", "held", "List starts that wait for a person; release one."),
@@ -66,6 +72,7 @@ COMMANDS = {
     "permissions": Listed(
         "permissions", "permissions", "List the permissions that each identity must be granted."
     ),
+    "quota": Listed("quota", "quota", "Show how many calls each product still allows."),
     "doctor": Listed(
         "doctor",
         "doctor",

@@ -9,6 +9,9 @@ import click
 from quell.cli.invocation import Invocation, pass_invocation
 from quell.cli.outcome import ExitCode
 from quell.cli.output import json_option, progress, say, show
+from quell.cli.parked import parked, retry
+from quell.cli.reading import backfill, status
+from quell.cli.sync_drift import drift, mode
 from quell.cli.tenants import tenant_option
 from quell.domain.ids import SourceId
 
@@ -62,32 +65,8 @@ def _row(name: str, report: PassReport) -> dict[str, Any]:
     }
 
 
-@sync.command()
-@tenant_option
-@json_option
-@pass_invocation
-def drift(invocation: Invocation, tenant: str | None) -> int:
-    """List what differed when copies were first met; nothing of it is written before it is accepted.
-
-    Exits with 1 when there is any.
-    """
-    with invocation.runtime() as runtime:
-        chosen = runtime.tenant(tenant)
-        found = runtime.run(chosen.sync.drift())
-    rows = [
-        {
-            "incident": one.incident_id,
-            "source": one.source_id,
-            "native_id": one.native_id,
-            "field": one.field,
-            "ours": one.ours,
-            "theirs": one.theirs,
-            "settled": one.settled,
-        }
-        for one in found
-    ]
-    show(rows, ("incident", "source", "field", "ours", "theirs", "settled"), empty="no drift")
-    return ExitCode.NO if rows else ExitCode.DONE
+sync.add_command(drift)
+sync.add_command(mode)
 
 
 @sync.command()
@@ -125,35 +104,7 @@ def compare(invocation: Invocation, tenant: str | None) -> int:
     return ExitCode.NO if rows else ExitCode.DONE
 
 
-@sync.command()
-@tenant_option
-@json_option
-@pass_invocation
-def status(invocation: Invocation, tenant: str | None) -> int:
-    """Show how far each source has been read, and which incidents could not be.
-
-    Exits with 1 when a source's last poll failed or an incident is parked.
-    """
-    from quell.journal import cursors
-
-    with invocation.runtime() as runtime:
-        chosen, ask = runtime.tenant(tenant), runtime.journal.ask_now
-        found = [ask(cursors.get(chosen.id, source.source_id)) for source, _ in chosen.sources]
-        parked = ask(cursors.listed_items(chosen.id))
-    rows: list[dict[str, Any]] = [
-        {
-            "source": one.source_id,
-            "polled_at": one.polled_at,
-            "succeeded_at": one.succeeded_at,
-            "problem": one.error,
-            "parked": [
-                f"{item.native_id}: {item.reason}"
-                for item in parked
-                if item.source_id == one.source_id
-            ],
-        }
-        for one in found
-    ]
-    show(rows, ("source", "polled_at", "succeeded_at", "problem", "parked"), empty="no sources")
-    is_good = not parked and not any(row["problem"] for row in rows)
-    return ExitCode.DONE if is_good else ExitCode.NO
+sync.add_command(backfill)
+sync.add_command(status)
+sync.add_command(parked)
+sync.add_command(retry)

@@ -17,6 +17,7 @@ from quell.domain.ids import EntityId, IncidentId, LinkId, SourceId, TenantId
 from quell.domain.incident import Alert, IncidentFields, Origin
 from quell.domain.offers import Notice
 from quell.domain.playbook import IncidentEvent
+from quell.domain.view import IncidentView
 
 __all__ = [
     "Acceptance",
@@ -30,11 +31,14 @@ __all__ = [
     "HubTask",
     "IncidentWrite",
     "Link",
+    "LostAlerts",
     "Mark",
     "RevisionDraft",
+    "Routing",
     "Shadow",
     "Sighting",
     "Step",
+    "TaskCopy",
     "WriteKind",
     "WriteState",
     "changed_fields",
@@ -79,6 +83,8 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
     since: datetime
     after: datetime | None = None
+    #: who the product said had changed it; shown to people, never decides anything
+    by: str = ""
 
 
 class Shadow(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,6 +152,10 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     counterpart_id: str | None = None
     seen_at: datetime
 
+    def is_past(self, moment: datetime | None) -> bool:
+        """Tell whether the copy was read, or written by us, in a later state than that of `moment`."""
+        return self.changed_at is not None and moment is not None and moment < self.changed_at
+
     @property
     def is_live(self) -> bool:
         """Tell whether this copy still takes part: not deleted, retired or merged away."""
@@ -188,6 +198,20 @@ class HubComment(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(copy for copy in self.copies if copy.link_id == link_id)
 
 
+class TaskCopy(msgspec.Struct, frozen=True, kw_only=True):
+    """One task in one product's copy of the incident, as last read there."""
+
+    #: the product's id of it
+    native_key: str
+    is_done: bool = False
+    #: digest of its title and description
+    words: str = ""
+    #: digest of what we last wrote there, whatever the product made of it; empty since others did
+    sent: str = ""
+    #: deleted there; never made again
+    is_gone: bool = False
+
+
 class HubTask(msgspec.Struct, frozen=True, kw_only=True):
     """One task of the incident, wherever it was made, and where it is copied to."""
 
@@ -198,10 +222,8 @@ class HubTask(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     description: str = ""
     is_done: bool = False
-    #: whether it is done in each copy, as last read there, by link
-    seen: dict[str, bool] = {}
-    #: the product's id of it in each copy, once it is known to be there, by link
-    native_keys: dict[str, str] = {}
+    #: by link, once it is known to be there
+    copies: dict[str, TaskCopy] = {}
 
 
 class AlertNote(msgspec.Struct, frozen=True, kw_only=True):
@@ -236,6 +258,17 @@ class IncidentWrite(msgspec.Struct, frozen=True, kw_only=True):
         return self.state in {WriteState.PLANNED, WriteState.SENDING}
 
 
+class Routing(msgspec.Struct, frozen=True, kw_only=True):
+    """What the rules on where incidents go made of one, when they were last asked."""
+
+    #: False leaves it alone: it has no copies made, and those that others made are not written to
+    is_synced: bool = True
+    #: where it is copied to
+    to: tuple[SourceId, ...] = ()
+    #: which rule had no answer for it, and why; it goes nowhere new then
+    unanswered: str = ""
+
+
 class Hub(msgspec.Struct, frozen=True, kw_only=True):
     """One incident as the journal has it, with all copies, comments and unfinished writes."""
 
@@ -248,6 +281,8 @@ class Hub(msgspec.Struct, frozen=True, kw_only=True):
     merged_into: IncidentId | None = None
     origin_source_id: SourceId | None = None
     origin_native_id: str | None = None
+    #: None where there are no rules, or they were not asked yet
+    routing: Routing | None = None
     created_at: datetime
     updated_at: datetime
     links: tuple[Link, ...] = ()
@@ -299,14 +334,23 @@ class Hub(msgspec.Struct, frozen=True, kw_only=True):
         comments = tuple(changed if one.id == changed.id else one for one in self.comments)
         return self.replace(comments=comments)
 
+    def with_task(self, changed: HubTask) -> Hub:
+        """Return this hub with one task changed or added."""
+        if all(task.id != changed.id for task in self.tasks):
+            return self.replace(tasks=(*self.tasks, changed))
+        tasks = tuple(changed if one.id == changed.id else one for one in self.tasks)
+        return self.replace(tasks=tasks)
+
 
 class Conflict(msgspec.Struct, frozen=True, kw_only=True):
     """A disagreement that is put on record: what each side had, and what was made of it."""
 
     field: str
-    #: `both_changed`, `possible_overwrite`, `unpaired`
+    #: `both_changed`, `first_contact`, `possible_overwrite`, `unpaired`, `merge_circle`
     kind: str
     body: dict[str, Any]
+    #: who had decided it before it was put on record; empty where somebody still may
+    settled_by: str = ""
 
 
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):
@@ -318,9 +362,27 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     new_entities: tuple[EntityId, ...] = ()
     #: whether the source had been accepted by a person before this incident began
     is_accepted: bool = False
+    #: the incident as rules see it, without what this observation says; only where there are rules
+    view: IncidentView | None = None
     #: alerts with content that is new or changed, and the ids of those that are new
     changed_alerts: tuple[Alert, ...] = ()
     new_alerts: tuple[str, ...] = ()
+    #: alerts that the incident had and a whole list of them does not show any more, and the
+    #: entities that only they named
+    gone_alerts: tuple[Alert, ...] = ()
+    gone_entities: tuple[EntityId, ...] = ()
+    #: for people: the incidents of the same product that alerts were moved here from
+    moved_from: tuple[str, ...] = ()
+
+
+class LostAlerts(msgspec.Struct, frozen=True, kw_only=True):
+    """Alerts that an incident had until another one was seen with them."""
+
+    alerts: tuple[Alert, ...]
+    #: what only they named
+    entities: tuple[EntityId, ...] = ()
+    #: the incident that has them now
+    to: Hub
 
 
 class RevisionDraft(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
+from quell.domain.fields import FieldRule
 from quell.domain.ids import TenantId
 from quell.domain.ports import Clock, IncidentSource, OperationClass, Quota, Rate
 
@@ -89,6 +90,8 @@ class SourceSpec:
     #: `detects` is where incidents begin; `mirrors` is where copies are made
     part: Literal["detects", "mirrors"]
     build: Callable[[ConnectorContext], Sequence[IncidentSource]]
+    #: how the system holds each field of `FIELD_TABLE`, by name, for the page on fields
+    fields: Mapping[str, FieldRule] = field(default_factory=dict[str, FieldRule])
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,6 +34,8 @@ class IncidentEvent(StrEnum):
     #: any revision
     UPDATED = "updated"
     ALERTS_ADDED = "alerts_added"
+    #: alerts, and what only they named, went to another incident
+    ALERTS_MOVED = "alerts_moved"
     SEVERITY_CHANGED = "severity_changed"
     STATUS_CHANGED = "status_changed"
     OWNER_CHANGED = "owner_changed"

@@ -6,8 +6,9 @@ never names who does.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from datetime import datetime
+from collections.abc import AsyncIterator, Collection, Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Protocol
 
 import msgspec
@@ -20,6 +21,7 @@ from quell.domain.outcome import Outcome
 
 __all__ = [
     "Clock",
+    "Detail",
     "EntitySummary",
     "IncidentDesk",
     "IncidentSource",
@@ -56,6 +58,8 @@ class Rate(msgspec.Struct, frozen=True):
 
     calls: int
     seconds: float
+    #: the part that is kept for containment; nothing where no containment calls that class
+    reserve: float = 0.2
 
 
 class Quota(Protocol):
@@ -70,6 +74,14 @@ class Quota(Protocol):
     async def pause(self, operation: OperationClass, seconds: float) -> None:
         """Let nobody call that class for so long: the vendor asked us to wait."""
         ...
+
+
+class Detail(StrEnum):
+    """A part of an incident that a list may leave out."""
+
+    ALERTS = "alerts"
+    COMMENTS = "comments"
+    TASKS = "tasks"
 
 
 class ObservedIncident(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +113,8 @@ class ObservedIncident(msgspec.Struct, frozen=True, kw_only=True):
     tasks: tuple[Task, ...] | None = None
     #: alerts that are known to be new or changed, where `alerts` as a whole is not included
     news: tuple[Alert, ...] = ()
+    #: whatever of its alerts changed from then on is in `news`; None where that cannot be said
+    news_since: datetime | None = None
     #: counts from the list, to tell whether details must be fetched; None where not given
     alert_count: int | None = None
     comment_count: int | None = None
@@ -114,7 +128,8 @@ class ObservedIncident(msgspec.Struct, frozen=True, kw_only=True):
     #: opaque marks that two copies of one incident share (links, alert ids): at least one must
     #: be common before a counterpart is believed
     proofs: frozenset[str] = frozenset()
-    #: the origin (source id, native id) that one of our own copies carries in its name or mark
+    #: the `Original` (tenant, source id, native id) that one of our own copies carries in its
+    #: name or mark
     created_for: str | None = None
     raw: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
 
@@ -134,7 +149,7 @@ class NewIncident(msgspec.Struct, frozen=True, kw_only=True):
 
     #: deterministic: making it twice is making it once
     native_id: str
-    #: `source_id/native_id` of the original
+    #: the `Original` as text: `tenant/source_id/native_id`
     created_for: str
     fields: IncidentFields
     original_url: str = ""
@@ -155,22 +170,51 @@ class IncidentSource(Protocol):
     writable: frozenset[str]
     #: how the product holds each field of `FIELD_TABLE`, by name; what is missing it does not have
     fields: Mapping[str, FieldRule]
-    #: what the product's own connector keeps equal, by itself, in copies that it made: canonical
-    #: field names and `comments`; empty where there is no such connector
+    #: what the vendor's own connector brings here by itself, where it makes the copies: canonical
+    #: field names and `comments`; empty where there is no such connector. For a mirror, into the
+    #: copies that it made; for the product that detects, back from those
     carried: frozenset[str]
     #: most characters of one comment here, most comments of one incident, most tasks
     comment_limit: int
     comments_at_most: int
+    #: whether a comment of ours can be changed once it is there
+    edits_comments: bool
     tasks_at_most: int
     #: seconds between two polls
     poll_every: float
+    #: seconds between two sweeps, none where 0; and how far back each goes
+    sweep_every: float
+    sweep_back: timedelta
 
     def poll(self, cursor: str | None) -> AsyncIterator[PolledPage]:
         """Go through what changed since the cursor (None: everything in the look-back window)."""
         ...
 
+    def sweep(
+        self, since: datetime, *, until: datetime | None = None, cursor: str | None = None
+    ) -> AsyncIterator[PolledPage]:
+        """Go through everything that changed in a time, known or not, and what hangs loose.
+
+        The cursor is one that an earlier sweep of the same time gave: it goes on from there.
+        """
+        ...
+
+    async def count(self, since: datetime, until: datetime) -> int | None:
+        """Count what a sweep of a time would give; None where the product cannot say."""
+        ...
+
+    def reached(self, cursor: str | None) -> datetime | None:
+        """Give the newest change that a cursor stands for; None before the first. Pure."""
+        ...
+
     async def fetch(self, native_id: str, *, details: bool = True) -> ObservedIncident:
         """Read one incident with its alerts and comments, or its fields alone. Raises AnswerNotFound."""
+        ...
+
+    async def fetch_details(
+        self, seen: ObservedIncident, parts: Collection[Detail]
+    ) -> ObservedIncident:
+        """Read parts that a list left out, in as few calls as it takes. Raises AnswerNotFound."""
         ...
 
     def project(self, name: str, fields: IncidentFields, native: Mapping[str, Any]) -> Any:
@@ -203,6 +247,10 @@ class IncidentSource(Protocol):
 
     async def put_task(self, native_id: str, task: Task, key: str) -> Task:
         """Change a task, or make one where `task.key` is empty; its id then follows from `key`."""
+        ...
+
+    async def edit_comment(self, native_id: str, comment_key: str, text: str) -> Comment:
+        """Change the text of a comment of ours, named by the product's id. Twice is once."""
         ...
 
     async def find_comment(self, native_id: str, key: str) -> Comment | None:

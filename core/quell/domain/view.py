@@ -24,6 +24,7 @@ class AlertView(msgspec.Struct, frozen=True, kw_only=True):
     status: str = "unknown"
     product: str = ""
     category: str = ""
+    tactics: frozenset[str] = frozenset()
 
 
 class CopyView(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +51,9 @@ class IncidentView(msgspec.Struct, frozen=True, kw_only=True):
     copies: tuple[CopyView, ...] = ()
     #: the winner, if this one was merged away; do not act on it then
     merged_into: IncidentId | None = None
+    #: the values that may set off containment: what the product that detects, or one that policy
+    #: names, has said itself. None where it has said nothing
+    vouched: IncidentFields | None = None
 
 
 class RevisionView(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from quell.domain.playbook import Step
 from quell.domain.ports import EntitySummary
 from quell.domain.run import EffectState, TargetResult
 from quell.domain.view import IncidentView
+from quell.engine.match import believed_view
 from quell.engine.order import ordered_entities
 from quell.engine.plan import Node
 from quell.engine.registry import Program
@@ -50,20 +51,31 @@ class RunContext:
     effects: dict[str, EffectRow] = field(default_factory=dict[str, EffectRow])
     approvals: list[Approval] = field(default_factory=list[Approval])
     entities: Mapping[str, EntitySummary] = field(default_factory=dict[str, EntitySummary])
+    #: nobody has let it go: what it does follows from what the product that detects says
+    is_by_itself: bool = False
     #: effects that this drive wrote down and has certainly not sent
     unsent: set[str] = field(default_factory=set[str])
     is_cancelled: bool = False
     is_nudged: bool = False
 
     @classmethod
-    def of(cls, claim: Claim, program: Program, view: IncidentView | None) -> RunContext:
+    def of(
+        cls,
+        claim: Claim,
+        program: Program,
+        view: IncidentView | None,
+        *,
+        is_strong: bool = False,
+    ) -> RunContext:
         """Build the context of a run that was just claimed."""
+        options = claim.run.options
         seen = {one.id: one for one in view.entities} if view is not None else {}
         context = cls(
             row=claim.run,
             program=program,
             view=view,
-            entities={**ordered_entities(claim.run.options.order), **seen},
+            entities={**ordered_entities(options.order), **seen},
+            is_by_itself=is_strong and not (options.released_by or options.ordered_by),
         )
         context.take(claim)
         return context
@@ -92,6 +104,13 @@ class RunContext:
     def effects_of(self, key: StepKey) -> list[EffectRow]:
         """List the effects of one step."""
         return [row for row in self.effects.values() if row.step_key == key]
+
+    def deciding_view(self, node: Node) -> RunView:
+        """Give what a step's conditions and targets are decided by."""
+        view = self.run_view(node)
+        if not self.is_by_itself:
+            return view
+        return replace(view, incident=believed_view(view.incident))
 
     def run_view(self, node: Node) -> RunView:
         """Give what a step's expressions may look at."""

@@ -165,7 +165,7 @@ class Drive:
     def _holds(self, node: Node) -> bool:
         if node.step.when is None:
             return True
-        return self.context.program.condition(node.step, self.context.run_view(node))
+        return self.context.program.condition(node.step, self.context.deciding_view(node))
 
     async def _pause(self, row: StepRow, lasting: timedelta) -> datetime | None:
         if row.plan is None or row.plan.until is None:
@@ -183,7 +183,7 @@ class Drive:
         return None
 
     async def _open_body(self, node: Node, row: StepRow) -> None:
-        items = self.context.program.items(node.step, self.context.run_view(node))
+        items = self.context.program.items(node.step, self.context.deciding_view(node))
         row = msgspec.structs.replace(row, plan=StepPlan(items=tuple(items)))
         await self.shell.advance(self.context, steps=(row,))
 
@@ -248,7 +248,7 @@ class Drive:
         if action.target is None:
             targets: tuple[str, ...] = (view.incident.id,)
         else:
-            targets = program.targets(node.step, view)
+            targets = program.targets(node.step, self.context.deciding_view(node))
         return StepPlan(
             targets=targets, params=program.params(node.step, view), system=action.system
         )

@@ -19,7 +19,7 @@ from quell.engine.calls import Calls
 from quell.engine.context import RunContext
 from quell.engine.drive import Drive
 from quell.engine.heartbeat import Heartbeat
-from quell.engine.match import Held, No, Start
+from quell.engine.match import Held, No, Start, strongest_effect
 from quell.engine.order import OrderProgram
 from quell.engine.policy import GuardPolicy
 from quell.engine.registry import EngineRegistry, Program
@@ -134,7 +134,9 @@ class Engine:
             notice = await self._shell.commit(runs.park(ref, fence, reason[:500]))
             self._shell.notify(notice)
             return RunState.PARKED
-        context = RunContext.of(claim, program, await self._view(claim))
+        catalogue = self._shell.calls.registry.catalogue
+        is_strong = strongest_effect(program.playbook, catalogue)
+        context = RunContext.of(claim, program, await self._view(claim), is_strong=is_strong)
         drive = Drive(shell=self._shell, context=context, draining=self._draining)
         return await drive.go()
 

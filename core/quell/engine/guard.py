@@ -225,7 +225,7 @@ def _all_asks(
         yield _reason("vendor", "the state was made by somebody else")
     if not request.is_guarded:
         return
-    yield from _sensitive(request)
+    yield from _sensitive(request, target)
     if target.unclear_rivals:
         yield _reason("unclear", "it is unclear whether an earlier effect on it happened")
     for hold in target.holds:
@@ -241,7 +241,7 @@ def _is_vendors(holds: Sequence[Hold]) -> bool:
     return any(hold.owner is HoldOwner.VENDOR for hold in holds)
 
 
-def _sensitive(request: GuardRequest) -> Iterator[Reason]:
+def _sensitive(request: GuardRequest, target: TargetStanding) -> Iterator[Reason]:
     traits = request.target.traits
     if Trait.ADMIN in traits:
         yield _reason("admin", "the target has an administrator's rights")
@@ -251,7 +251,7 @@ def _sensitive(request: GuardRequest) -> Iterator[Reason]:
         yield _reason("server", "the target is a server")
     elif not request.target.is_classified:
         yield _reason("unclassified", "it is not known what kind of thing the target is")
-    if not request.is_in_incident:
+    if not request.is_in_incident or target.is_outside:
         yield _reason("no_evidence", "the target is not part of the incident")
     elif not (request.roles & CHOSEN_ROLES or request.verdict in CHOSEN_VERDICTS):
         yield _reason("no_evidence", "neither role nor verdict of the target speak against it")

@@ -6,15 +6,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import msgspec
+
 from quell.domain.action import Effect
-from quell.domain.incident import Origin
+from quell.domain.incident import IncidentFields, Origin
 from quell.domain.playbook import IncidentEvent, Playbook, Step
 from quell.domain.view import IncidentView, RevisionView
 from quell.errors import ExpressionError
 from quell.journal.starts import Begun
 from quell.playbooks import Catalogue, PlaybookProgram, RunView
 
-__all__ = ["MAX_DEPTH", "Held", "No", "Start", "claims_of", "decide_start", "strongest_effect"]
+__all__ = [
+    "MAX_DEPTH",
+    "Held",
+    "No",
+    "Start",
+    "believed_view",
+    "claims_of",
+    "decide_start",
+    "strongest_effect",
+]
 
 #: how many runs may stand between a change from outside and what it starts
 MAX_DEPTH = 3
@@ -59,13 +70,18 @@ def decide_start(
     *,
     now: datetime,
     max_age: timedelta,
+    authority: frozenset[str] = frozenset(),
 ) -> Start | Held | No:
     """Decide whether a playbook starts at a revision. Never raises for what a playbook says."""
     playbook = program.playbook
     if (refusal := _refusal(playbook, revision, view, begun)) is not None:
         return No(reason=refusal)
     try:
-        return _start(program, revision, view, begun, now=now, max_age=max_age)
+        if not strongest_effect(playbook, program.catalogue):
+            return _start(program, revision, view, begun)
+        return _start_strong(
+            program, revision, view, begun, now=now, max_age=max_age, authority=authority
+        )
     except ExpressionError as error:
         # never taken for false: a person decides
         return Held(reason=str(error), pages=True)
@@ -96,7 +112,12 @@ def _refusal(
     return None
 
 
-def _start(
+def believed_view(view: IncidentView) -> IncidentView:
+    """Give the incident with the values that may set off what is above `annotate`."""
+    return msgspec.structs.replace(view, fields=view.vouched or IncidentFields())
+
+
+def _start_strong(
     program: PlaybookProgram,
     revision: RevisionView,
     view: IncidentView,
@@ -104,7 +125,42 @@ def _start(
     *,
     now: datetime,
     max_age: timedelta,
+    authority: frozenset[str],
 ) -> Start | Held | No:
+    """Decide by what the product that detects says; others' changes set nothing off."""
+    found = _start(program, revision, believed_view(view), begun, priority=3)
+    if isinstance(found, No) and not isinstance(_start(program, revision, view, begun), No):
+        return No(
+            reason="its condition holds only by values that the product which detects did not set "
+            "(sync.authority names systems whose users may)"
+        )
+    if not isinstance(found, Start):
+        return found
+    if not _is_believed(revision, view, authority):
+        return No(
+            reason=f"the change was made in {revision.source_id}, which does not detect "
+            "(sync.authority names systems whose users may set off containment)"
+        )
+    reason = _held(program.playbook, revision, now, max_age)
+    return Held(reason=reason) if reason is not None else found
+
+
+def _is_believed(revision: RevisionView, view: IncidentView, authority: frozenset[str]) -> bool:
+    if revision.source_id is None or revision.source_id in authority:
+        return True
+    # an incident that no such source has was detected where it is
+    is_native = not any(copy.source_id in authority for copy in view.copies)
+    return is_native and view.vouched is not None
+
+
+def _start(
+    program: PlaybookProgram,
+    revision: RevisionView,
+    view: IncidentView,
+    begun: Begun,
+    *,
+    priority: int = 5,
+) -> Start | No:
     playbook = program.playbook
     run_view = RunView(incident=view)
     if not program.holds(run_view):
@@ -112,14 +168,11 @@ def _start(
     claims = claims_of(program, run_view, begun)
     if claims is not None and not claims:
         return No(reason="it has taken on all of its entities before")
-    is_strong = strongest_effect(playbook, program.catalogue)
-    if is_strong and (reason := _held(playbook, revision, now, max_age)) is not None:
-        return Held(reason=reason)
     cause = f"{playbook.id}/{view.id}"
     return Start(
         cause=cause if claims is None else f"{cause}/{revision.revision}",
         claims=claims,
-        priority=3 if is_strong else 5,
+        priority=priority,
     )
 
 

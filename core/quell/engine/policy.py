@@ -31,6 +31,9 @@ class GuardPolicy(msgspec.Struct, frozen=True, kw_only=True):
     caps: Caps = Caps()
     #: how old a change may be to start guarded effects, where the playbook does not say
     max_age: timedelta = timedelta(hours=2)
+    #: sources whose changes may set off what is above `annotate`: those that detect, and those of
+    #: systems that policy names; of an incident that none of them has, its own source may
+    authority: frozenset[str] = frozenset()
 
     @property
     def version(self) -> str:
@@ -41,5 +44,6 @@ class GuardPolicy(msgspec.Struct, frozen=True, kw_only=True):
             "systems": dict(self.systems),
             "caps": self.caps,
             "max_age": self.max_age,
+            "authority": sorted(self.authority),
         }
         return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:12]

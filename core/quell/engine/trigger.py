@@ -147,6 +147,7 @@ class Trigger:
             begun,
             now=self.shell.now(),
             max_age=self.shell.policy.max_age,
+            authority=self.shell.policy.authority,
         )
 
     def _start(

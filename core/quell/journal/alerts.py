@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 import msgspec
 import sqlalchemy as sa
@@ -14,7 +15,21 @@ from quell.journal.tables import alerts
 from quell.journal.upsert import insert_or_update
 from quell.journal.writer import Question, Transaction
 
-__all__ = ["of"]
+__all__ = ["AlertNews", "of"]
+
+#: stands where an alert's incident would: it has left one, and is not seen in another yet
+NOWHERE = IncidentId("")
+
+
+class AlertNews(msgspec.Struct, frozen=True, kw_only=True):
+    """What an observation tells of alerts that was not known."""
+
+    #: new or changed, or not told to our copies yet
+    changed: tuple[Alert, ...] = ()
+    #: ids of those that the incident did not have
+    new: tuple[str, ...] = ()
+    #: those that another incident had until now
+    taken: dict[IncidentId, tuple[Alert, ...]] = {}
 
 
 def of(tenant_id: TenantId, incident_id: IncidentId) -> Question[list[Alert]]:
@@ -49,15 +64,28 @@ def store(
     incident_id: IncidentId,
     known: dict[str, AlertNote],
     seen: tuple[Alert, ...],
-) -> tuple[Alert, ...]:
-    """Store the alerts that are new or changed; gives these and what our copies were not told yet."""
+    *,
+    is_stale: bool = False,
+) -> AlertNews:
+    """Store the alerts that are new or changed, or were another incident's until now.
+
+    What is stale adds what nobody has, and takes nothing away from another incident.
+    """
+    strange = [alert.id for alert in seen if f"{source_id}/{alert.id}" not in known]
+    homes = _homes(tx, tenant_id, source_id, strange)
     changed: list[Alert] = []
+    taken: dict[IncidentId, tuple[Alert, ...]] = {}
     for alert in seen:
         digest = hashlib.sha256(msgspec.json.encode(alert, order="sorted")).hexdigest()
         note = known.get(f"{source_id}/{alert.id}")
         if note is not None and note.digest == digest:
             changed += [alert] if note.carried is None else []
             continue
+        home = homes.get(alert.id, NOWHERE)
+        if home not in {NOWHERE, incident_id}:
+            if is_stale:
+                continue
+            taken[home] = (*taken.get(home, ()), alert)
         row = {
             "tenant_id": tenant_id,
             "source_id": source_id,
@@ -70,7 +98,41 @@ def store(
         # an alert belongs to one incident: a product may have moved it here
         insert_or_update(tx, alerts, row, update=["incident_id", "body", "digest"])
         changed.append(alert)
-    return tuple(changed)
+    new = tuple(dict.fromkeys(one.id for one in changed if one.id in set(strange)))
+    return AlertNews(changed=tuple(changed), new=new, taken=taken)
+
+
+def _homes(
+    tx: Transaction, tenant_id: TenantId, source_id: SourceId, ids: list[str]
+) -> dict[str, IncidentId]:
+    """Tell which incidents have alerts that are new to this one."""
+    if not ids:
+        return {}
+    statement = sa.select(alerts.c.native_id, alerts.c.incident_id).where(
+        alerts.c.tenant_id == tenant_id,
+        alerts.c.source_id == source_id,
+        alerts.c.native_id.in_(ids),
+    )
+    return {row.native_id: IncidentId(row.incident_id) for row in tx.execute(statement)}
+
+
+def let_go(
+    tx: Transaction,
+    tenant_id: TenantId,
+    source_id: SourceId,
+    incident_id: IncidentId,
+    ids: Iterable[str],
+) -> tuple[Alert, ...]:
+    """Take alerts out of an incident that does not show them any more; they stay on record."""
+    mine = sa.and_(
+        alerts.c.tenant_id == tenant_id,
+        alerts.c.source_id == source_id,
+        alerts.c.incident_id == incident_id,
+        alerts.c.native_id.in_(sorted(ids)),
+    )
+    found = tx.execute(sa.select(alerts.c.body).where(mine).order_by(alerts.c.native_id)).all()
+    tx.execute(sa.update(alerts).where(mine).values(incident_id=NOWHERE, carried=None))
+    return tuple(msgspec.convert(row.body, Alert) for row in found)
 
 
 def carry(

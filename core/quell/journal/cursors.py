@@ -23,7 +23,9 @@ __all__ = [
     "finished",
     "get",
     "listed_items",
+    "move_to",
     "park",
+    "restart",
     "unpark",
 ]
 
@@ -33,6 +35,7 @@ RETRY_AFTER = (
     timedelta(minutes=5),
     timedelta(minutes=30),
     timedelta(hours=2),
+    timedelta(hours=8),
 )
 
 
@@ -100,10 +103,33 @@ def failed(tenant_id: TenantId, source_id: SourceId, error: str) -> Write[None]:
     return Write(apply, locks=("cursor", tenant_id, source_id))
 
 
-def park(tenant_id: TenantId, source_id: SourceId, native_id: str, reason: str) -> Write[None]:
+def restart(tenant_id: TenantId, source_id: SourceId) -> Write[Cursor]:
+    """Let a cursor begin again from nothing; gives it as it stands then."""
+
+    def apply(tx: Transaction) -> Cursor:
+        _ensure(tx, tenant_id, source_id)
+        tx.execute(
+            sa.update(cursors)
+            .where(_is(tenant_id, source_id))
+            .values(cursor=None, version=cursors.c.version + 1, error="")
+        )
+        return get(tenant_id, source_id)(tx)
+
+    return Write(apply, locks=("cursor", tenant_id, source_id))
+
+
+def move_to(tenant_id: TenantId, source_id: SourceId, version: int, to: str) -> Write[None]:
+    """Move a cursor that no rows come with. Raises StateError when somebody else did."""
+    return Write(
+        lambda tx: move(tx, tenant_id, source_id, version, to),
+        locks=("cursor", tenant_id, source_id),
+    )
+
+
+def park(tenant_id: TenantId, source_id: SourceId, native_id: str, reason: str) -> Write[bool]:
     """Put an incident aside that cannot be read; people are told the first time."""
     return Write(
-        lambda tx: park_item(tx, tenant_id, source_id, native_id, reason),
+        lambda tx: park_item(tx, tenant_id, source_id, native_id, reason, is_try=True),
         locks=("cursor", tenant_id, source_id),
     )
 
@@ -118,13 +144,16 @@ def unpark(tenant_id: TenantId, source_id: SourceId, native_id: str) -> Write[bo
     return Write(lambda tx: tx.changed(statement), locks=("cursor", tenant_id, source_id))
 
 
-def due_items(tenant_id: TenantId, source_id: SourceId) -> Question[list[ParkedItem]]:
-    """List the parked incidents of a source whose time for another try has come."""
+def due_items(
+    tenant_id: TenantId, source_id: SourceId, limit: int = 20
+) -> Question[list[ParkedItem]]:
+    """List the parked incidents of a source whose time for another try has come, longest first."""
     return lambda tx: _items(
         tx,
         parked_items.c.tenant_id == tenant_id,
         parked_items.c.source_id == source_id,
         parked_items.c.retry_at <= tx.now,
+        limit=limit,
     )
 
 
@@ -153,8 +182,15 @@ def move(tx: Transaction, tenant_id: TenantId, source_id: SourceId, version: int
 
 
 def park_item(
-    tx: Transaction, tenant_id: TenantId, source_id: SourceId, native_id: str, reason: str
-) -> None:
+    tx: Transaction,
+    tenant_id: TenantId,
+    source_id: SourceId,
+    native_id: str,
+    reason: str,
+    *,
+    is_try: bool = False,
+) -> bool:
+    """Put an item aside, or put off its next try if this was one; True for a new one."""
     row = {
         "tenant_id": tenant_id,
         "source_id": source_id,
@@ -166,19 +202,22 @@ def park_item(
     }
     if insert_missing(tx, parked_items, [row]):
         notices.add(tx, _notice(tenant_id, source_id, native_id, reason))
-        return
+        return True
     mine = sa.and_(
         parked_items.c.tenant_id == tenant_id,
         parked_items.c.source_id == source_id,
         parked_items.c.native_id == native_id,
     )
-    tries = int(tx.execute(sa.select(parked_items.c.tries).where(mine)).scalar_one()) + 1
-    wait = RETRY_AFTER[min(tries, len(RETRY_AFTER)) - 1]
+    found = _items(tx, mine)[0]
+    if not is_try and found.retry_at > tx.now:
+        return False  # an overlap shows it again
+    wait = RETRY_AFTER[min(found.tries + 1, len(RETRY_AFTER)) - 1]
     tx.execute(
         sa.update(parked_items)
         .where(mine)
-        .values(reason=reason[:1000], tries=tries, retry_at=tx.now + wait)
+        .values(reason=reason[:1000], tries=found.tries + 1, retry_at=tx.now + wait)
     )
+    return False
 
 
 def _notice(tenant_id: TenantId, source_id: SourceId, native_id: str, reason: str) -> Notice:
@@ -191,8 +230,10 @@ def _notice(tenant_id: TenantId, source_id: SourceId, native_id: str, reason: st
     )
 
 
-def _items(tx: Transaction, *where: sa.ColumnElement[bool]) -> list[ParkedItem]:
-    statement = sa.select(parked_items).where(*where).order_by(parked_items.c.retry_at)
+def _items(
+    tx: Transaction, *where: sa.ColumnElement[bool], limit: int | None = None
+) -> list[ParkedItem]:
+    statement = sa.select(parked_items).where(*where).order_by(parked_items.c.retry_at).limit(limit)
     return [msgspec.convert(row, ParkedItem, from_attributes=True) for row in tx.execute(statement)]
 
 

@@ -99,7 +99,7 @@ def attach(
     for alert in alerts:
         for evidence in alert.evidence:
             entity_id = resolve(tx, tenant_id, evidence.entity, scope=incident_id)
-            if _attach(tx, tenant_id, incident_id, entity_id, alert.id, evidence):
+            if attach_one(tx, tenant_id, incident_id, entity_id, alert.id, evidence):
                 new.append(entity_id)
     return tuple(dict.fromkeys(new))
 
@@ -245,7 +245,7 @@ def _add_names(
     insert_missing(tx, entity_aliases, rows)
 
 
-def _attach(
+def attach_one(
     tx: Transaction,
     tenant_id: TenantId,
     incident_id: IncidentId,

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from quell.domain.entity import Alias, Entity, EntityKind
 from quell.domain.identity import completed
 from quell.domain.ids import EntityId, IncidentId, TenantId
+from quell.journal import holds, ledger
 from quell.journal.tables import entities, entity_aliases, incident_entities
 from quell.journal.upsert import insert_missing, insert_or_update
 from quell.journal.writer import Transaction
@@ -51,7 +52,7 @@ def hops(tx: Transaction, tenant_id: TenantId, entity_id: EntityId) -> EntityId:
 
 
 def merge_rows(tx: Transaction, tenant_id: TenantId, loser: EntityId, winner: EntityId) -> None:
-    """Make one entity an alias of another; names and incidents go over."""
+    """Make one entity an alias of another; names, incidents, holds and ledger go over."""
     _merge_bodies(tx, tenant_id, loser, winner)
     table = entity_aliases.c
     mine = sa.and_(table.tenant_id == tenant_id, table.entity_id == loser)
@@ -64,18 +65,28 @@ def merge_rows(tx: Transaction, tenant_id: TenantId, loser: EntityId, winner: En
     for row in tx.execute(sa.select(incident_entities).where(of_loser)).mappings().all():
         _join(tx, {**row, "entity_id": winner})
     tx.execute(sa.delete(incident_entities).where(of_loser))
+    holds.move(tx, tenant_id, [loser], winner)
+    ledger.join(tx, tenant_id, loser, winner)
 
 
 def move_entities(
     tx: Transaction, tenant_id: TenantId, loser: IncidentId, winner: IncidentId
-) -> None:
-    """Give a merged incident's entities to the winner."""
+) -> tuple[EntityId, ...]:
+    """Give a merged incident's entities to the winner; gives those that it did not have."""
+    table = incident_entities.c
+    of_winner = sa.select(table.entity_id).where(
+        table.tenant_id == tenant_id, table.incident_id == winner
+    )
+    known = set(tx.execute(of_winner).scalars())
+    new: list[EntityId] = []
     mine = sa.and_(
         incident_entities.c.tenant_id == tenant_id, incident_entities.c.incident_id == loser
     )
     for row in tx.execute(sa.select(incident_entities).where(mine)).mappings().all():
         _join(tx, {**row, "incident_id": winner})
+        new += [row["entity_id"]] if row["entity_id"] not in known else []
     tx.execute(sa.delete(incident_entities).where(mine))
+    return tuple(new)
 
 
 def _merge_bodies(tx: Transaction, tenant_id: TenantId, loser: EntityId, winner: EntityId) -> None:

@@ -13,7 +13,7 @@ from quell.journal.tables import incident_writes
 from quell.journal.upsert import insert_or_update
 from quell.journal.writer import Question, Transaction, Write
 
-__all__ = ["due", "find", "has_open", "listed", "parked", "retry"]
+__all__ = ["counts", "due", "find", "has_open", "listed", "parked", "parked_of", "retry", "waiting"]
 
 #: what a hub is loaded with: unfinished, or refused and not to be tried again by itself
 UNFINISHED = (WriteState.PLANNED.value, WriteState.SENDING.value, WriteState.PARKED.value)
@@ -40,6 +40,19 @@ def due(tenant_id: TenantId, limit: int) -> Question[list[IncidentId]]:
     return ask
 
 
+def waiting(tenant_id: TenantId, limit: int) -> Question[list[IncidentId]]:
+    """List the incidents with writes that are not finished, whatever they wait for."""
+    table = incident_writes.c
+    statement = (
+        sa.select(table.incident_id)
+        .where(table.tenant_id == tenant_id, table.state.in_(UNFINISHED))
+        .group_by(table.incident_id)
+        .order_by(sa.func.min(table.planned_at), table.incident_id)
+        .limit(limit)
+    )
+    return lambda tx: [IncidentId(row.incident_id) for row in tx.execute(statement)]
+
+
 def has_open(tenant_id: TenantId) -> Question[bool]:
     """Tell whether any write is planned or being sent."""
     statement = sa.select(incident_writes.c.id).where(
@@ -62,6 +75,35 @@ def listed(tenant_id: TenantId, incident_id: IncidentId) -> Question[list[Incide
 
 def parked(tenant_id: TenantId, *, limit: int = 100) -> Question[list[IncidentWrite]]:
     """List writes that a product refused and that a person has to look at."""
+    ask = parked_of(tenant_id, limit=limit)
+    return lambda tx: [write for _, write in ask(tx)]
+
+
+def counts(tenant_id: TenantId) -> Question[dict[str, dict[WriteState, int]]]:
+    """Count the writes that are not finished, by source and state."""
+    table = incident_writes.c
+    statement = (
+        sa.select(table.source_id, table.state, sa.func.count().label("count"))
+        .where(
+            table.tenant_id == tenant_id,
+            table.state.not_in([WriteState.APPLIED.value, WriteState.SUPERSEDED.value]),
+        )
+        .group_by(table.source_id, table.state)
+    )
+
+    def ask(tx: Transaction) -> dict[str, dict[WriteState, int]]:
+        found: dict[str, dict[WriteState, int]] = {}
+        for row in tx.execute(statement).mappings():
+            found.setdefault(row["source_id"], {})[WriteState(row["state"])] = int(row["count"])
+        return found
+
+    return ask
+
+
+def parked_of(
+    tenant_id: TenantId, *, limit: int = 1000
+) -> Question[list[tuple[IncidentId, IncidentWrite]]]:
+    """List parked writes, each with the incident that it is about."""
     table = incident_writes.c
     statement = (
         sa.select(incident_writes)
@@ -69,7 +111,9 @@ def parked(tenant_id: TenantId, *, limit: int = 100) -> Question[list[IncidentWr
         .order_by(table.planned_at, table.id)
         .limit(limit)
     )
-    return lambda tx: [_write(row) for row in tx.execute(statement).mappings()]
+    return lambda tx: [
+        (IncidentId(row["incident_id"]), _write(row)) for row in tx.execute(statement).mappings()
+    ]
 
 
 def retry(tenant_id: TenantId, write_id: str) -> Write[bool]:
@@ -84,7 +128,7 @@ def retry(tenant_id: TenantId, write_id: str) -> Write[bool]:
                 table.id == write_id,
                 table.state == WriteState.PARKED.value,
             )
-            .values(state=WriteState.PLANNED.value, not_before=None, attempts=0)
+            .values(state=WriteState.PLANNED.value, not_before=None, attempts=0, answer=None)
         )
         return tx.changed(statement)
 

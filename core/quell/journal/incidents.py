@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from quell.domain.fields import SHARED
 from quell.domain.hub import Hub, Link, RevisionDraft
 from quell.domain.ids import IncidentId, SourceId, TenantId
 from quell.domain.incident import IncidentFields, Severity, Status
@@ -89,6 +90,7 @@ def view(tenant_id: TenantId, incident_id: IncidentId) -> Question[IncidentView]
             alerts=tuple(_alert(one) for one in alerts.of_incident(tx, tenant_id, incident_id)),
             copies=tuple(_copy(one) for one in links.of_incident(tx, tenant_id, incident_id)),
             merged_into=row.merged_into,
+            vouched=_vouched(row.fields, row.marks),
         )
 
     return ask
@@ -177,6 +179,22 @@ def read_row(tx: Transaction, tenant_id: TenantId, incident_id: str) -> sa.Row[A
     return _row(tx, tenant_id, incident_id)
 
 
+def picture(tx: Transaction, hub: Hub) -> IncidentView:
+    """Give an incident as rules see it, with what was stored of it so far."""
+    return IncidentView(
+        tenant_id=hub.tenant_id,
+        id=hub.id,
+        revision=hub.revision,
+        fields=hub.fields,
+        created_at=hub.created_at,
+        updated_at=hub.updated_at,
+        entities=entities.summaries(tx, hub.tenant_id, hub.id),
+        alerts=tuple(_alert(one) for one in alerts.of_incident(tx, hub.tenant_id, hub.id)),
+        copies=tuple(_copy(one) for one in hub.links),
+        merged_into=hub.merged_into,
+    )
+
+
 def save_incident(tx: Transaction, hub: Hub) -> None:
     fields = hub.fields
     row = {
@@ -190,6 +208,7 @@ def save_incident(tx: Transaction, hub: Hub) -> None:
         "merged_into": hub.merged_into,
         "origin_source_id": hub.origin_source_id,
         "origin_native_id": hub.origin_native_id,
+        "routing": msgspec.to_builtins(hub.routing),
         "created_at": hub.created_at,
         "updated_at": tx.now,
     }
@@ -289,6 +308,15 @@ def _listed(row: sa.Row[Any], numbers: dict[str, str]) -> IncidentRow:
 def _revision(row: sa.RowMapping) -> RevisionView:
     values = {name: row[name] for name in RevisionView.__struct_fields__ if name != "tenant_id"}
     return msgspec.convert({"tenant_id": row["tenant_id"], **values}, RevisionView)
+
+
+def _vouched(fields: dict[str, Any], marks: dict[str, Any]) -> IncidentFields | None:
+    """Read what was vouched for; what follows from the alerts was never anybody's to set."""
+    said = {name: mark["vouched"] for name, mark in marks.items() if "vouched" in mark}
+    if not said:
+        return None
+    derived = {name: value for name, value in fields.items() if name not in SHARED}
+    return msgspec.convert({**derived, **said}, IncidentFields)
 
 
 def _alert(alert: Any) -> AlertView:

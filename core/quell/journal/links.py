@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -14,7 +15,17 @@ from quell.journal.tables import incidents, links
 from quell.journal.upsert import insert_or_update
 from quell.journal.writer import Question, Transaction
 
-__all__ = ["count_naming", "find", "incidents_without", "known", "listed", "pending"]
+__all__ = [
+    "count_naming",
+    "find",
+    "incidents_without",
+    "known",
+    "left_out",
+    "listed",
+    "made_since",
+    "of_system",
+    "pending",
+]
 
 #: columns that hold JSON and come back as plain values
 BODIES = ("shadow", "observed", "bounds", "echoes", "proofs")
@@ -51,6 +62,18 @@ def known(
         return {row["native_id"]: _link(row) for row in tx.execute(statement).mappings()}
 
     return ask
+
+
+def of_system(
+    tenant_id: TenantId, system: str, native_ids: Collection[str]
+) -> Question[frozenset[str]]:
+    """Tell which of a product's incidents have a link, whatever instance of it they are from."""
+    statement = sa.select(links.c.native_id).where(
+        links.c.tenant_id == tenant_id,
+        links.c.system == system,
+        links.c.native_id.in_(list(native_ids)),
+    )
+    return lambda tx: frozenset(row.native_id for row in tx.execute(statement))
 
 
 def pending(tenant_id: TenantId, source_id: SourceId | None = None) -> Question[list[IncidentId]]:
@@ -98,6 +121,36 @@ def incidents_without(tenant_id: TenantId, source_id: SourceId) -> Question[list
         .order_by(incidents.c.created_at, incidents.c.id)
     )
     return lambda tx: [row.id for row in tx.execute(statement)]
+
+
+def left_out(tenant_id: TenantId) -> Question[list[IncidentId]]:
+    """List the incidents that the rules leave alone, oldest first."""
+    # the body is text to the database, and written by us alone
+    says_so = sa.type_coerce(incidents.c.routing, sa.Text).like('%"is_synced":false%')
+    statement = (
+        sa.select(incidents.c.id)
+        .where(incidents.c.tenant_id == tenant_id, incidents.c.merged_into.is_(None), says_so)
+        .order_by(incidents.c.created_at, incidents.c.id)
+    )
+    return lambda tx: [IncidentId(row.id) for row in tx.execute(statement)]
+
+
+def made_since(
+    tenant_id: TenantId, source_id: SourceId, since: datetime
+) -> Question[tuple[int, int]]:
+    """Count the copies in a source that came after a moment: the product's own, and ours."""
+    table = links.c
+    theirs = sa.and_(table.counterpart_id.is_not(None), table.is_ours.is_(False))
+    statement = sa.select(
+        sa.func.count().filter(theirs).label("theirs"),
+        sa.func.count().filter(table.is_ours.is_(True)).label("ours"),
+    ).where(table.tenant_id == tenant_id, table.source_id == source_id, table.created_at > since)
+
+    def ask(tx: Transaction) -> tuple[int, int]:
+        row = tx.execute(statement).one()
+        return int(row.theirs), int(row.ours)
+
+    return ask
 
 
 # -- inside a transaction ------------------------------------------------------------------------

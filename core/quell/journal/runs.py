@@ -195,15 +195,32 @@ def cancel(ref: RunRef, *, by: str, chain: WorkerId, reason: str = "") -> Write[
             )
         body = {"run": ref.run_id, "reason": reason}
         audit.append(tx, ref.tenant_id, chain, actor=by, action="run.cancel", body=body)
-        happened = RunEvent("cancel_requested", {"by": by, "reason": reason})
-        run_events.append(tx, ref.tenant_id, ref.run_id, [happened])
-        approvals.withdraw(tx, ref)
-        # also tells whoever drives it that something came in
-        asked = sa.update(runs).where(is_run(ref)).values(cancel_requested=True, wake_at=tx.now)
-        tx.execute(asked)
-        return _stop(tx, row)
+        return _ask_to_stop(tx, row, {"by": by, "reason": reason})
 
     return Write(apply, locks=_locks(ref))
+
+
+def stop_of(tx: Transaction, tenant_id: TenantId, incident_id: str, reason: str) -> None:
+    """Stop an incident's runs at their next step; what is open at a vendor is settled first."""
+    final = [state.value for state in RunState if state.is_final]
+    statement = sa.select(runs.c.id).where(
+        runs.c.tenant_id == tenant_id,
+        runs.c.incident_id == incident_id,
+        runs.c.state.not_in(final),
+    )
+    for run_id in tx.execute(statement.order_by(runs.c.id)).scalars().all():
+        _ask_to_stop(tx, lock(tx, RunRef(tenant_id, RunId(run_id))), {"reason": reason})
+
+
+def _ask_to_stop(tx: Transaction, row: RunRow, why: dict[str, str]) -> RunState:
+    if row.state.is_final:
+        return row.state
+    run_events.append(tx, row.tenant_id, row.id, [RunEvent("cancel_requested", dict(why))])
+    approvals.withdraw(tx, row.ref)
+    # also tells whoever drives it that something came in
+    asked = sa.update(runs).where(is_run(row.ref)).values(cancel_requested=True, wake_at=tx.now)
+    tx.execute(asked)
+    return _stop(tx, row)
 
 
 def resume(ref: RunRef, *, by: str, chain: WorkerId) -> Write[None]:

@@ -18,7 +18,14 @@ from quell.domain.run import EffectState
 from quell.journal import effects, holds, switches
 from quell.journal.effects import DroppedHolds, EffectRow
 from quell.journal.run_rows import RunRow
-from quell.journal.tables import acted, entities, entity_aliases, incidents, targets
+from quell.journal.tables import (
+    acted,
+    entities,
+    entity_aliases,
+    incident_entities,
+    incidents,
+    targets,
+)
 from quell.journal.tables import effects as effects_table
 from quell.journal.writer import Question, Transaction
 
@@ -90,6 +97,8 @@ class TargetStanding(msgspec.Struct, frozen=True, kw_only=True):
     overtaken_by: str | None = None
     #: another run of this playbook that acted on it for this incident
     acted_by: str | None = None
+    #: the run's incident does not name it (any more)
+    is_outside: bool = False
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,12 +167,14 @@ def read_standing(
     held = holds.of_entities(tx, row.tenant_id, ids, terms.state) if terms.state else {}
     earlier = _acted_by(tx, row, [one.asked_id for one in wanted]) if terms.is_guarded else {}
     counts = _counts(tx, row, terms, wanted) if terms.is_guarded else {}
+    outside = _outside(tx, row, wanted) if terms.is_guarded else frozenset[str]()
     standings = {
         one.target_id: msgspec.structs.replace(
             _target_standing(
                 one, known.get(one.key), by_target.get(one.target_id, []), held, earlier, names
             ),
             seq=seqs.get(one.target_id, 0),
+            is_outside=one.key in outside,
         )
         for one in wanted
     }
@@ -274,6 +285,21 @@ def _acted_by(tx: Transaction, row: RunRow, ids: Sequence[str]) -> dict[str, str
         acted.c.run_id != row.id,
     )
     return {found.target_id: found.run_id for found in tx.execute(statement)}
+
+
+def _outside(tx: Transaction, row: RunRow, wanted: Sequence[Wanted]) -> frozenset[str]:
+    """Give the keys of effects on what the run's incident does not name now."""
+    if row.incident_id is None:
+        return frozenset()
+    table = incident_entities.c
+    ids = {one.target_id for one in wanted} | {one.asked_id for one in wanted}
+    statement = sa.select(table.entity_id).where(
+        table.tenant_id == row.tenant_id,
+        table.incident_id == row.incident_id,
+        table.entity_id.in_(sorted(ids)),
+    )
+    named = set(tx.execute(statement).scalars())
+    return frozenset(one.key for one in wanted if not named & {one.target_id, one.asked_id})
 
 
 def _counts(

@@ -93,7 +93,8 @@ class Shaper:
             case MapType() | Plain(name="anything"):
                 return self._anything(value)
             case Plain() if kind == TIME:
-                return self._text(value.isoformat() if isinstance(value, datetime) else value)
+                # a time that nobody knows is absent: an empty text would be none that can be read
+                return self._text(value.isoformat()) if isinstance(value, datetime) else MISSING
             case Plain(name="text") | EnumType():
                 return self._text(value)
             case _:

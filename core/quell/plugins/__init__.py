@@ -4,6 +4,7 @@
 a report on each plugin, also on the ones that are not enabled or cannot be loaded.
 """
 
+from quell.plugins.bundled import bundled_commands
 from quell.plugins.found import FoundPlugin, digest_of, list_plugins
 from quell.plugins.load import enable, load_one, load_plugins
 from quell.plugins.lock import Lock, LockEntry
@@ -17,6 +18,7 @@ __all__ = [
     "PluginReport",
     "PluginState",
     "Registry",
+    "bundled_commands",
     "digest_of",
     "enable",
     "list_plugins",

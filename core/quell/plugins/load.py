@@ -286,6 +286,8 @@ class _Builder:
             notifiers=tuple(items["notifiers"]),
             webhooks={one.source: one for one in items["webhooks"]},
             commands={str(one.name): one for one in items["commands"]},
+            event_sources=tuple(items["event_sources"]),
+            event_sinks=tuple(items["event_sinks"]),
             simulators={one.name: one for one in items["simulators"]},
         )
 

@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from quell.domain.action import Action, Resolver, connector_types
+from quell.domain.events import EventSinkSpec, EventSourceSpec
 from quell.domain.offers import Check, ConnectorSpec, SettingsSection, SourceSpec
 from quell.domain.simulator import SimulatorSpec
 
@@ -21,7 +22,7 @@ __all__ = ["HOOKS", "Hook", "OfferProblem", "name_of_kind"]
 ACTION_NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 SECTION_NAME = re.compile(r"[a-z][a-z0-9_]*")
 #: tables of the core that a section may not hide
-TAKEN_SECTIONS = frozenset({"simulated", "guard", "sync"})
+TAKEN_SECTIONS = frozenset({"simulated", "guard", "sync", "events"})
 
 
 class OfferProblem(Exception):
@@ -143,6 +144,12 @@ HOOKS: Mapping[str, Hook] = {
     ),
     "quell_commands": Hook(
         "commands", "click.Command", _is_a(click.Command), lambda one: one.name or ""
+    ),
+    "quell_event_sources": Hook(
+        "event_sources", "EventSourceSpec", _is_a(EventSourceSpec), lambda one: one.system
+    ),
+    "quell_event_sinks": Hook(
+        "event_sinks", "EventSinkSpec", _is_a(EventSinkSpec), lambda one: one.system
     ),
     "quell_simulators": Hook(
         "simulators", "SimulatorSpec", _is_a(SimulatorSpec), lambda one: one.name

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from quell.domain.action import Action, Resolver
+from quell.domain.events import EventSinkSpec, EventSourceSpec, EventTable
 from quell.domain.offers import (
     Check,
     ConnectorSpec,
@@ -79,6 +80,8 @@ class Registry:
     notifiers: tuple[Notifier, ...] = ()
     webhooks: Mapping[str, WebhookVerifier] = field(default_factory=dict[str, WebhookVerifier])
     commands: Mapping[str, click.Command] = field(default_factory=dict[str, "click.Command"])
+    event_sources: tuple[EventSourceSpec, ...] = ()
+    event_sinks: tuple[EventSinkSpec, ...] = ()
     simulators: Mapping[str, SimulatorSpec] = field(default_factory=dict[str, SimulatorSpec])
 
     @property
@@ -97,6 +100,10 @@ class Registry:
             for one in self.actions
             if one.name == name and (system is None or one.system == system)
         )
+
+    def event_tables(self) -> tuple[EventTable, ...]:
+        """List every table of events that can be read."""
+        return tuple(table for spec in self.event_sources for table in spec.tables())
 
     def find_resolvers(self, target: type) -> tuple[Resolver, ...]:
         """List the look-ups for entities of a class."""

@@ -95,7 +95,7 @@ class RedisQuota:
     async def _states(self) -> list[ClassState]:
         names = sorted(self._rates, key=lambda one: (one.api, one.name))
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.time()
+            pipe.time()  # pyright: ignore[reportUnknownMemberType] # partly typed
             for operation in names:
                 pipe.hmget(self._key(operation), "all", "sync", "pause")
             (seconds, micros), *rows = await pipe.execute()

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from quell.domain.action import Action, Resolver
 from quell.domain.ids import TenantId
-from quell.domain.ports import IncidentDesk, IncidentSource, OperationClass, Quota, Rate
+from quell.domain.ports import IncidentDesk, IncidentSource, OperationClass, Rate
 from quell.engine import Caps, Engine, GuardPolicy
 from quell.journal import keys, switches
 from quell.playbooks import Catalogue
 from quell.plugins import Registry
-from quell.quota import MemoryQuota
+from quell.quota import MemoryQuota, WatchedQuota
 from quell.runtime.connectors import Connectors
+from quell.runtime.streaming import make_streams, replica_test
 from quell.runtime.tenant import TenantRuntime
 from quell.settings import GuardSettings, SyncSettings, TenantSettings
-from quell.sync import Part, Sync, SyncPolicy
+from quell.sync import Part, Sync, SyncPolicy, SyncRoute
 
 if TYPE_CHECKING:
     from quell.runtime.process import Runtime
@@ -55,7 +56,7 @@ def assemble(runtime: Runtime, settings: TenantSettings) -> TenantRuntime:
         # nothing real can be hurt there; a real tenant starts disarmed
         armed = switches.arm_once(tenant_id, by="settings", reason="simulated = true")
         runtime.journal.commit_now(armed)
-    quota, close_quota = _make_quota(runtime, settings)
+    quota = _make_quota(runtime, settings)
     connectors = Connectors(
         tenant_id,
         runtime.registry.connectors,
@@ -63,14 +64,14 @@ def assemble(runtime: Runtime, settings: TenantSettings) -> TenantRuntime:
         runtime.clock,
         quota,
     )
-    if close_quota is not None:
-        connectors.at_end(close_quota)
+    connectors.at_end(quota.aclose)
     sources = _make_sources(runtime.registry, connectors)
+    policy = _sync_policy(settings.sync)
     sync = Sync(
         journal=runtime.journal,
         tenant_id=tenant_id,
         sources=sources,
-        policy=_sync_policy(settings.sync),
+        policy=policy,
         clock=runtime.clock,
         worker=runtime.worker_id,
         wake=lambda: None,
@@ -81,19 +82,40 @@ def assemble(runtime: Runtime, settings: TenantSettings) -> TenantRuntime:
         tenant_id=tenant_id,
         journal=runtime.journal,
         connectors=connectors,
+        quota=quota,
         sources=sources,
         sync=sync,
-        engine=_make_engine(runtime, settings, connectors),
+        streams=make_streams(
+            journal=runtime.journal,
+            tenant_id=tenant_id,
+            registry=runtime.registry,
+            connectors=connectors,
+            settings=settings.events,
+            clock=runtime.clock,
+            is_replica=replica_test(runtime.journal, tenant_id, policy.mode_of),
+        ),
+        events_every=settings.events.every,
+        engine=_make_engine(runtime, settings, connectors, sources),
         notifiers=runtime.registry.notifiers,
     )
 
 
-def _make_engine(runtime: Runtime, settings: TenantSettings, connectors: Connectors) -> Engine:
+def _make_engine(
+    runtime: Runtime,
+    settings: TenantSettings,
+    connectors: Connectors,
+    sources: list[tuple[IncidentSource, Part]],
+) -> Engine:
+    believed = frozenset(
+        str(source.source_id)
+        for source, part in sources
+        if part == "detects" or source.system in settings.sync.authority
+    )
     return Engine(
         journal=runtime.journal,
         tenant_id=TenantId(settings.name),
         registry=TenantRegistry(runtime.registry, connectors),
-        policy=_guard_policy(settings.guard),
+        policy=_guard_policy(settings.guard, believed),
         clock=runtime.clock,
         worker=runtime.worker_id,
         wake=lambda ref: runtime.wake(ref),
@@ -105,37 +127,43 @@ def _make_sources(registry: Registry, connectors: Connectors) -> list[tuple[Inci
     return [(source, spec.part) for spec in registry.sources for source in spec.build(context)]
 
 
-def _make_quota(runtime: Runtime, settings: TenantSettings) -> tuple[Quota, Close | None]:
+def _make_quota(runtime: Runtime, settings: TenantSettings) -> WatchedQuota:
     rates: dict[OperationClass, Rate] = {}
     for spec in runtime.registry.connectors.values():
         rates |= spec.rates
     scale = settings.quota_scale
     if runtime.settings.redis_url is None:
-        return MemoryQuota(rates, runtime.clock, scale=scale), None
+        return MemoryQuota(rates, runtime.clock, scale=scale)
     from quell.quota.redis import RedisQuota  # costs 140 ms that one process alone never needs
 
     url = runtime.settings.redis_url.reveal()
-    shared = RedisQuota(url, TenantId(settings.name), rates, runtime.clock, scale=scale)
-    return shared, shared.aclose
+    return RedisQuota(url, TenantId(settings.name), rates, runtime.clock, scale=scale)
 
 
 def _sync_policy(settings: SyncSettings) -> SyncPolicy:
     return SyncPolicy(
         mode=settings.mode,
+        modes=settings.modes,
         grace=timedelta(seconds=settings.grace),
+        patience=timedelta(seconds=settings.patience),
+        filter=settings.filter,
+        routes=tuple(SyncRoute(to=one.to, when=one.when) for one in settings.routes),
         default=settings.default,
         fields=settings.fields,
         ignored=settings.ignored,
         accepted_per_minute=settings.accepted_per_minute,
+        authority=settings.authority,
+        mirror_native=settings.mirror_native,
     )
 
 
-def _guard_policy(settings: GuardSettings) -> GuardPolicy:
+def _guard_policy(settings: GuardSettings, believed: frozenset[str]) -> GuardPolicy:
     caps = settings.caps
     return GuardPolicy(
         auto=frozenset(settings.auto),
         protected=settings.protected,
         systems=settings.systems,
         max_age=timedelta(seconds=settings.max_age),
+        authority=believed,
         caps=Caps(per_run=caps.per_run, per_hour=caps.per_hour, in_flight=caps.in_flight),
     )

@@ -22,6 +22,7 @@ from quell.errors import JournalError
 from quell.journal import Journal, commits, workers
 from quell.plugins import Lock, Registry, load_plugins
 from quell.runtime.assemble import assemble
+from quell.runtime.board import Board, write_board
 from quell.runtime.burial import bury_the_dead
 from quell.runtime.clock import SystemClock
 from quell.runtime.dispatch import Dispatcher
@@ -144,6 +145,7 @@ class Runtime:
                 return
             try:
                 await self.journal.commit(workers.beat(self.worker_id))
+                await self._pin_board()
                 if beat % BEATS_TO_PRUNE == 0:
                     await self.journal.commit(commits.prune())
             except JournalError as error:
@@ -151,6 +153,14 @@ class Runtime:
                 logger.warning("No sign of life written: %s", error, event_name="beat_failed")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), BEAT_EVERY)
+
+    async def _pin_board(self) -> None:
+        """Show how the quota stands; a fleet's stands in Redis."""
+        if self.settings.redis_url is not None:
+            return
+        tenants = {name: await tenant.quota.states() for name, tenant in self.tenants.items()}
+        board = Board(at=self.clock.now(), worker=self.worker_id, tenants=tenants)
+        write_board(self.settings.state_dir, board)
 
     async def _drain(self, stop: asyncio.Event) -> None:
         await stop.wait()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -14,8 +14,12 @@ from quell.domain.ports import IncidentSource
 from quell.engine import Engine
 from quell.errors import QuellError
 from quell.journal import Journal, incidents, notices, runs, webhooks
+from quell.quota import WatchedQuota
 from quell.runtime.connectors import Connectors
 from quell.runtime.duty import Duty, describe_failure
+from quell.runtime.pace import Pace
+from quell.runtime.streaming import stream_duties
+from quell.stream import Streams
 from quell.sync import Part, Sync
 
 __all__ = ["PassReport", "TenantRuntime"]
@@ -26,6 +30,8 @@ logger = structlog.get_logger(__name__)
 BATCH = 200
 #: seconds between two looks for what is due
 SWEEP_EVERY = 1.0
+#: seconds between two looks whether a source's days back are to be read again
+LOOK_BACK_EVERY = 300.0
 
 
 class PassReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,19 +54,26 @@ class TenantRuntime:
         tenant_id: TenantId,
         journal: Journal,
         connectors: Connectors,
+        quota: WatchedQuota,
         sources: Sequence[tuple[IncidentSource, Part]],
         sync: Sync,
+        streams: Streams,
+        events_every: float,
         engine: Engine,
         notifiers: Sequence[Notifier],
     ) -> None:
         self.id = tenant_id
         self.journal = journal
         self.connectors = connectors
+        self.quota = quota
         self.sources = tuple(sources)
         self.sync = sync
+        self.streams = streams
+        self._events_every = events_every
         self.engine = engine
         self._notifiers = tuple(notifiers)
         self._duties: dict[str, Duty] = {}
+        self._paces = {source.source_id: Pace.of(source.poll_every) for source, _ in sources}
 
     def duties(self, wake: Any) -> list[Duty]:
         """List the standing work for this tenant: one poll per source, writes, match, sweep, notices."""
@@ -69,7 +82,7 @@ class TenantRuntime:
                 tenant_id=self.id,
                 name=f"poll/{source.source_id}",
                 work=self._polling(source.source_id),
-                every=source.poll_every,
+                every=self._waiting(source.source_id),
             )
             for source, _ in self.sources
         ]
@@ -82,6 +95,16 @@ class TenantRuntime:
             Duty(tenant_id=self.id, name="tend", work=self._tend, every=SWEEP_EVERY),
             Duty(tenant_id=self.id, name="notices", work=self._pass_notices_on, every=5.0),
         ]
+        made += [
+            Duty(
+                tenant_id=self.id,
+                name=f"sweep/{source.source_id}",
+                work=self._sweeping(source.source_id),
+                every=LOOK_BACK_EVERY,
+            )
+            for source, _ in self.sources
+        ]
+        made += stream_duties(self.streams, self.id, self._events_every, self.hasten)
         self._duties = {duty.name: duty for duty in made}
         return made
 
@@ -139,12 +162,19 @@ class TenantRuntime:
     def _polling(self, source_id: SourceId) -> Any:
         async def poll() -> None:
             report = await self.sync.poll(source_id)
+            self._paces[source_id].note(is_busy=report.revisions > 0)
             if report.revisions:
                 self.hasten("match")
             if report.writes:
                 self.hasten("write")
 
         return poll
+
+    def _sweeping(self, source_id: SourceId) -> Any:
+        return lambda: self.sync.sweep_if_due(source_id)
+
+    def _waiting(self, source_id: SourceId) -> Callable[[], float]:
+        return lambda: self._paces[source_id].wait
 
     async def _write(self) -> int:
         report = await self.sync.apply_writes()

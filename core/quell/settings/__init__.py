@@ -9,6 +9,7 @@ from quell.settings.layers import Layer, environment_layer, file_layer, find_con
 from quell.settings.load import build_settings, load_settings
 from quell.settings.model import (
     CapSettings,
+    EventSettings,
     GuardSettings,
     HttpSettings,
     LoggingSettings,
@@ -19,6 +20,7 @@ from quell.settings.model import (
 
 __all__ = [
     "CapSettings",
+    "EventSettings",
     "GuardSettings",
     "HttpSettings",
     "Layer",

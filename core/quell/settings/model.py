@@ -14,9 +14,11 @@ from quell.errors import SettingsError
 __all__ = [
     "CapSettings",
     "CoreSettings",
+    "EventSettings",
     "GuardSettings",
     "HttpSettings",
     "LoggingSettings",
+    "RouteSettings",
     "Settings",
     "SyncSettings",
     "TenantSettings",
@@ -57,13 +59,32 @@ class GuardSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     caps: CapSettings = CapSettings()
 
 
+class RouteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where copies of some incidents are made."""
+
+    #: sources that such incidents are copied to, by id, e.g. `["sentinel"]`
+    to: tuple[str, ...]
+    #: CEL about `incident`, as in a playbook; all routes that hold are taken together
+    when: str = "true"
+
+
 class SyncSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How copies of incidents are made and kept in step."""
 
     #: `replica` makes copies itself; `overlay` first waits for the vendor's own copy
     mode: Literal["auto", "overlay", "replica"] = "auto"
+    #: the same for single sources, by id, e.g. `{sentinel = "overlay"}`
+    modes: dict[str, Literal["auto", "overlay", "replica"]] = msgspec.field(
+        default_factory=dict[str, Literal["auto", "overlay", "replica"]]
+    )
     #: seconds to wait for the vendor's own copy in `overlay` before making one
     grace: Seconds = 600.0
+    #: seconds that a field which the vendor's own connector carries may stay apart before we write
+    patience: Seconds = 900.0
+    #: CEL about `incident`, as in a playbook: what is copied and kept in step; empty for all
+    filter: str = ""
+    #: where copies are made; without any, in every source that they can be made in
+    routes: tuple[RouteSettings, ...] = ()
     #: who wins when both sides changed one field: `latest`, or the name of a system
     default: str = "latest"
     #: the same for single fields, e.g. `{status = "sentinel"}`
@@ -72,6 +93,29 @@ class SyncSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ignored: frozenset[str] = frozenset()
     #: incidents written to per minute after the drift of a first contact was accepted
     accepted_per_minute: Count = 120
+    #: systems whose users' changes may set off containment, besides the one that detects
+    authority: frozenset[str] = frozenset()
+    #: comment once on open incidents to which a related one began where copies are made
+    mirror_native: bool = False
+
+
+class EventSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which events are streamed besides incidents: alerts, evidence and raw tables."""
+
+    #: tables by name or pattern, e.g. `["Alerts", "Device*"]`; `quell events tables` lists them
+    tables: tuple[str, ...] = ()
+    #: `replica` streams only to where quell itself makes the copies of incidents
+    when: Literal["always", "replica"] = "always"
+    #: where they go, by id; without any, to every place that is set up
+    sinks: tuple[str, ...] = ()
+    #: seconds between two reads of a table
+    every: Annotated[float, msgspec.Meta(ge=1)] = 300.0
+    #: seconds that each read goes back: rows become visible late, and what is later still is lost
+    overlap: Seconds = 1800.0
+    #: seconds that the first read of a table goes back
+    lookback: Seconds = 3600.0
+    #: megabytes of one table that may wait to be taken in; then it is not read on
+    spool_mb: Count = 256
 
 
 class LoggingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -103,6 +147,7 @@ class CoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     redis_url: Secret | None = None
     guard: GuardSettings = GuardSettings()
     sync: SyncSettings = SyncSettings()
+    events: EventSettings = EventSettings()
     logging: LoggingSettings = LoggingSettings()
     http: HttpSettings = HttpSettings()
 
@@ -114,10 +159,14 @@ class TenantTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     simulated: bool = False
     #: how many times faster than documented this tenant's products really may be called
     quota_scale: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 1.0
+    #: by system (`defender`, `sentinel`, …), the key that `/webhooks/SYSTEM` is signed with
+    webhooks: dict[str, Secret] = msgspec.field(default_factory=dict[str, Secret])
     #: overrides of `[guard]` for this tenant
     guard: GuardSettings = GuardSettings()
     #: overrides of `[sync]` for this tenant
     sync: SyncSettings = SyncSettings()
+    #: overrides of `[events]` for this tenant
+    events: EventSettings = EventSettings()
 
 
 class TenantSettings(TenantTable, frozen=True, kw_only=True):

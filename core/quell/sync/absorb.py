@@ -32,12 +32,19 @@ from quell.domain.incident import Origin
 from quell.domain.playbook import IncidentEvent
 from quell.domain.ports import ObservedIncident
 from quell.sync.comments import absorb_comments, add_alerts_comment, retire
-from quell.sync.first_contact import meet
+from quell.sync.deletions import note_deletions
+from quell.sync.derive import follow_alerts, worth_telling
+from quell.sync.first_contact import gave_way, meet
+from quell.sync.moves import tell_of_loss
 from quell.sync.plan import plan, superseded
 from quell.sync.reconcile import reconcile
 from quell.sync.remarks import short_digest
+from quell.sync.routing import routed
 from quell.sync.rules import Rules
 from quell.sync.sides import FIELDS
+from quell.sync.surplus import one_each
+from quell.sync.tasks import absorb_tasks, task_changes
+from quell.sync.vouch import vouch_changes, vouch_for_all
 
 __all__ = ["absorb", "events_of", "is_stale", "replace_ours", "revision_of", "take"]
 
@@ -49,7 +56,6 @@ FIELD_EVENTS = {
     "owner": IncidentEvent.OWNER_CHANGED,
     "verdict": IncidentEvent.VERDICT_CHANGED,
     "tags": IncidentEvent.TAGS_CHANGED,
-    "alerts": IncidentEvent.ALERTS_ADDED,
     "comments": IncidentEvent.COMMENT_ADDED,
     "merged_into": IncidentEvent.MERGED,
 }
@@ -61,19 +67,30 @@ def absorb(hub: Hub, seen: ObservedIncident, rules: Rules, context: Sighting) ->
     if before.links and before.link_at(seen.source_id, seen.native_id) is None:
         context = msgspec.structs.replace(context, origin=Origin.ADOPTION)
     hub, conflicts = take(hub, seen, rules, context)
+    hub = follow_alerts(hub, seen, context.changed_alerts, rules.sides)
+    hub, of_tasks = absorb_tasks(hub, seen)
     hub, new_comments = absorb_comments(hub, seen, rules, context.now)
-    hub = add_alerts_comment(hub, seen, context.changed_alerts)
-    extra = {
-        "alerts": [[], list(context.new_alerts)] if context.new_alerts else None,
-        "comments": [[], new_comments] if new_comments else None,
-        "entities": [[], list(context.new_entities)] if context.new_entities else None,
+    hub = note_deletions(hub, seen, rules)
+    hub = add_alerts_comment(hub, seen, context.changed_alerts, context.moved_from)
+    hub = tell_of_loss(hub, context.gone_alerts, "")
+    extra: dict[str, list[list[str]]] = {
+        "alerts": [[one.id for one in context.gone_alerts], list(context.new_alerts)],
+        "comments": [[], new_comments],
+        "entities": [list(context.gone_entities), list(context.new_entities)],
+        "tasks": task_changes(before, hub),
     }
-    changes = {**changed_fields(before.fields, hub.fields), **{k: v for k, v in extra.items() if v}}
-    draft = revision_of(before, changes, seen, context)
+    changes = {
+        **changed_fields(before.fields, hub.fields),
+        **{name: change for name, change in extra.items() if any(change)},
+    }
+    draft = revision_of(before, worth_telling(changes), seen, context)
     if draft is not None and draft.link_id is None:
         link = hub.link_at(seen.source_id, seen.native_id)
         draft = msgspec.structs.replace(draft, link_id=link.id if link else None)
-    return Step(hub=plan(hub, rules, context.now), revision=draft, conflicts=conflicts)
+    hub, notices = routed(before, hub, rules, context)
+    planned = plan(hub, rules, context.now)
+    conflicts += of_tasks
+    return Step(hub=planned, revision=draft, conflicts=conflicts, notices=notices)
 
 
 def take(
@@ -81,24 +98,26 @@ def take(
 ) -> tuple[Hub, tuple[Conflict, ...]]:
     """Bring the link up to date with an observation and reconcile the fields."""
     link = hub.link_at(seen.source_id, seen.native_id)
+    met_conflicts: tuple[Conflict, ...] = ()
     if link is None:
-        hub = _first_sight(hub, seen, rules, context)
+        met = _first_sight(hub, seen, rules, context)
+        met_conflicts = _given_way(hub, met, seen, rules)
+        hub = met
     elif is_stale(link, seen):
         return hub.with_link(_noted(link, seen, context.now)), ()
     else:
-        looked = _read(link, seen, context.now)
-        hub = hub.with_link(_settle_sending(hub, looked))
+        looked = _settle_sending(hub, _read(link, seen, context.now))
+        hub = vouch_changes(hub.with_link(looked), looked, rules)
     if hub.merged_into is not None:
         return hub, ()
+    hub, surplus = one_each(hub, rules)
     hub, conflicts = reconcile(hub, rules.sides, rules.policy)
-    return hub, conflicts
+    return hub, met_conflicts + surplus + conflicts
 
 
 def is_stale(link: Link, seen: ObservedIncident) -> bool:
     """Tell whether a copy was read, or written by us, in a later state than this one."""
-    if link.changed_at is None or seen.changed_at is None:
-        return False
-    return seen.changed_at < link.changed_at
+    return link.is_past(seen.changed_at)
 
 
 def _noted(link: Link, seen: ObservedIncident, now: datetime) -> Link:
@@ -138,7 +157,7 @@ def _bounds(link: Link, seen: ObservedIncident, now: datetime) -> dict[str, Boun
     bounds = dict(link.bounds)
     for name in FIELDS:
         if link.observed.native.get(name) != seen.native.get(name):
-            bounds[name] = Bounds(since=now, after=link.seen_at)
+            bounds[name] = Bounds(since=now, after=link.seen_at, by=seen.changed_by)
     return bounds
 
 
@@ -163,13 +182,24 @@ def _first_sight(hub: Hub, seen: ObservedIncident, rules: Rules, context: Sighti
         return _opened(hub, link, seen, rules)
     if (write := _our_create(hub, link)) is not None:
         hub = hub.with_write(msgspec.structs.replace(write, state=WriteState.APPLIED))
-        sent = _sent_by_create(hub, link, seen, rules)
+        sent = _sent_by_create(hub, write, link, seen, rules)
         return hub.with_link(msgspec.structs.replace(link, is_ours=True, shadow=sent))
     if seen.created_for is not None:
         # ours from before: this journal did not make it, so what differs is for a person to see
         link = msgspec.structs.replace(link, is_ours=True)
     hub = replace_ours(hub, link, rules)
-    return meet(hub, link, rules, is_accepted=context.is_accepted)
+    hub = meet(hub, link, rules, is_accepted=context.is_accepted)
+    return hub if rules.sides.is_mirror(link.source_id) else vouch_for_all(hub, link, rules)
+
+
+def _given_way(before: Hub, met: Hub, seen: ObservedIncident, rules: Rules) -> tuple[Conflict, ...]:
+    """Put on record what was settled at once, where a source's differences need nobody's leave."""
+    link = met.link_at(seen.source_id, seen.native_id)
+    is_settled = link is not None and link.acceptance is Acceptance.ACCEPTED
+    if link is None or not is_settled or before.revision == 0 or _our_create(before, link):
+        return ()
+    pending = msgspec.structs.replace(link, acceptance=Acceptance.PENDING)
+    return gave_way(before.with_link(pending), link.source_id, rules)
 
 
 def _new_link(hub: Hub, seen: ObservedIncident, rules: Rules, context: Sighting) -> Link:
@@ -191,18 +221,22 @@ def _new_link(hub: Hub, seen: ObservedIncident, rules: Rules, context: Sighting)
 def _opened(hub: Hub, link: Link, seen: ObservedIncident, rules: Rules) -> Hub:
     """Let the first copy say what the incident is; or the first one left, for a hub without any."""
     if hub.revision > 0:
-        return meet(hub, link, rules, is_accepted=True)
+        met = meet(hub, link, rules, is_accepted=True)
+        return met if rules.sides.is_mirror(link.source_id) else vouch_for_all(met, link, rules)
     marks = {
-        name: Mark(system=link.system, link_id=link.id, bounds=link.bounds[name], by="")
+        name: Mark(
+            system=link.system, link_id=link.id, bounds=link.bounds[name], by=seen.changed_by
+        )
         for name in FIELDS
     }
-    return hub.replace(
+    opened = hub.replace(
         fields=seen.fields,
         marks=marks,
         origin_source_id=seen.source_id,
         origin_native_id=seen.native_id,
         links=(*hub.links, msgspec.structs.replace(link, acceptance=Acceptance.ACCEPTED)),
     )
+    return vouch_for_all(opened, link, rules)
 
 
 def _our_create(hub: Hub, link: Link) -> IncidentWrite | None:
@@ -219,11 +253,12 @@ def _our_create(hub: Hub, link: Link) -> IncidentWrite | None:
     )
 
 
-def _sent_by_create(hub: Hub, link: Link, seen: ObservedIncident, rules: Rules) -> Shadow:
+def _sent_by_create(
+    hub: Hub, write: IncidentWrite, link: Link, seen: ObservedIncident, rules: Rules
+) -> Shadow:
     """Say what our copy was made with, so that a person's edit since then still is news."""
-    write = _our_create(hub, link)
     is_untouched = seen.created_at is not None and seen.created_at == seen.changed_at
-    if write is None or is_untouched:
+    if is_untouched:
         return link.observed
     sent = msgspec.convert(write.base or {}, type(hub.fields))
     native = {
@@ -277,4 +312,7 @@ def events_of(changes: dict[str, Any], *, is_first: bool) -> tuple[IncidentEvent
     """Name what happened, as triggers do."""
     first = IncidentEvent.CREATED if is_first else IncidentEvent.UPDATED
     named = [event for name, event in FIELD_EVENTS.items() if name in changes]
+    lost, added = changes.get("alerts", ((), ()))
+    named += [IncidentEvent.ALERTS_ADDED] if added else []
+    named += [IncidentEvent.ALERTS_MOVED] if lost else []
     return (first,) if is_first else (first, *named)

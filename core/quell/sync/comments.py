@@ -23,6 +23,7 @@ from quell.domain.hub import (
 from quell.domain.ids import LinkId
 from quell.domain.incident import Alert, Comment, Status
 from quell.domain.ports import ObservedIncident
+from quell.sync.echoes import brought_here, place_for
 from quell.sync.plan import new_write, superseded
 from quell.sync.remarks import (
     alert_digest,
@@ -30,12 +31,21 @@ from quell.sync.remarks import (
     copy_key,
     copy_parts,
     keys_in,
+    line,
     short_digest,
     squeezed,
 )
 from quell.sync.rules import Rules
 
-__all__ = ["absorb_comments", "add_alerts_comment", "confirm_copy", "note", "retire"]
+__all__ = [
+    "absorb_comments",
+    "add_alerts_comment",
+    "confirm_copy",
+    "inherit_comments",
+    "note",
+    "retire",
+    "tell_our_copies",
+]
 
 
 def absorb_comments(
@@ -45,13 +55,38 @@ def absorb_comments(
     link = hub.link_at(seen.source_id, seen.native_id)
     if link is None or seen.comments is None:
         return hub, []
+    return _absorbed(hub, link, seen.comments, rules)
+
+
+def inherit_comments(
+    winner: Hub, loser: Hub, seen: ObservedIncident, rules: Rules
+) -> tuple[Hub, list[str]]:
+    """Take in what is said in a copy of an incident that was merged away: it is the winner's."""
+    link = loser.link_at(seen.source_id, seen.native_id)
+    if link is None or seen.comments is None:
+        return winner, []
+    # what was said to the loser's copies alone stays with them
+    others = [one for one in seen.comments if not _is_known(loser, link, one)]
+    return _absorbed(winner, link, others, rules)
+
+
+def _absorbed(
+    hub: Hub, link: Link, comments: Sequence[Comment], rules: Rules
+) -> tuple[Hub, list[str]]:
     new: list[str] = []
-    for comment in seen.comments:
+    for comment in comments:
         if _is_known(hub, link, comment):
             continue
-        if (found := _awaited(hub, link, comment, rules)) is not None:
-            hub = confirm_copy(hub, *found, native_key=comment.key)
+        if awaited := _awaited(hub, link, comment, rules):
+            for found in awaited:
+                hub = confirm_copy(hub, *found, native_key=comment.key)
             continue
+        if (brought := brought_here(hub, link, comment, rules)) is not None:
+            for found in brought:
+                hub = confirm_copy(hub, *found, native_key=comment.key)
+            continue
+        if hub.merged_into is not None:
+            continue  # the winner takes it in
         original = _original(hub, link, comment)
         hub = hub.with_comment(original)
         new.append(original.id)
@@ -86,21 +121,25 @@ def _is_known(hub: Hub, link: Link, comment: Comment) -> bool:
     return False
 
 
-def _awaited(hub: Hub, link: Link, comment: Comment, rules: Rules) -> tuple[str, Copy] | None:
-    """Find the copy that this is: one of ours by its key, or the product's own by its text."""
+def _awaited(hub: Hub, link: Link, comment: Comment, rules: Rules) -> list[tuple[str, Copy]]:
+    """Find the copies that this is: ours by their keys, or the product's own by its text."""
     keys = keys_in(comment.text)
     text = squeezed(comment.text)
+    ours: list[tuple[str, Copy]] = []
     for one in hub.comments:
         if one.origin_link_id == link.id:
             continue
-        copies = one.copy_in(link.id)
-        if keys and (ours := _by_key(hub, link, one, keys, rules)) is not None:
-            return one.id, ours
-        is_there = any(copy.native_key is not None for copy in copies)
+        if keys and (found := _by_key(hub, link, one, keys, rules)) is not None:
+            ours.append((one.id, found))
+            if len(ours) == len(keys):
+                break
+            continue
         is_a_persons = one.kind == "comment" and one.origin_link_id is not None
-        if is_a_persons and not is_there and not link.is_ours and squeezed(one.text) == text:
-            return one.id, Copy(link_id=link.id)
-    return None
+        is_carried = is_a_persons and not link.is_ours and squeezed(one.text) == text
+        place = place_for(hub, one, link, rules) if is_carried and not ours else None
+        if place is not None:
+            return [(one.id, Copy(link_id=link.id, part=place))]
+    return ours
 
 
 def _by_key(
@@ -136,7 +175,9 @@ def _original(hub: Hub, link: Link, comment: Comment) -> HubComment:
 # -- what quell itself says ----------------------------------------------------------------------
 
 
-def add_alerts_comment(hub: Hub, seen: ObservedIncident, alerts: Sequence[Alert]) -> Hub:
+def add_alerts_comment(
+    hub: Hub, seen: ObservedIncident, alerts: Sequence[Alert], moved_from: Sequence[str] = ()
+) -> Hub:
     """Describe alerts that are new or changed to the copies that cannot hold alerts."""
     notes = dict(hub.alerts)
     told: list[Alert] = []
@@ -150,19 +191,30 @@ def add_alerts_comment(hub: Hub, seen: ObservedIncident, alerts: Sequence[Alert]
     if not told:
         return hub
     text = alerts_text(told, seen.url)
-    origin_key = f"alerts/{short_digest(seen.source_id, text)}"
+    if moved_from:
+        text += f"\n\nMoved here from incident {', '.join(line(one) for one in moved_from)}."
+    return tell_our_copies(hub.replace(alerts=notes), f"{seen.source_id}\x00{text}", text)
+
+
+def tell_our_copies(hub: Hub, key: str, text: str) -> Hub:
+    """Say something about alerts to the copies that cannot hold them; the same key says it once."""
+    origin_key = f"alerts/{short_digest(key)}"
     comment = HubComment(
         id=short_digest(hub.tenant_id, hub.id, origin_key),
         kind="alerts",
         origin_key=origin_key,
         text=text,
     )
-    return hub.replace(alerts=notes).with_comment(comment)
+    return hub if _has(hub, comment) else hub.with_comment(comment)
 
 
-def note(hub: Hub, link: Link, text: str) -> Hub:
-    """Say something in one copy alone."""
-    origin_key = f"note/{link.id}/{short_digest(text)}"
+def _has(hub: Hub, comment: HubComment) -> bool:
+    return any(one.id == comment.id for one in hub.comments)
+
+
+def note(hub: Hub, link: Link, text: str, key: str = "") -> Hub:
+    """Say something in one copy alone; the same text, or the same key, is said once."""
+    origin_key = f"note/{link.id}/{short_digest(key or text)}"
     comment = HubComment(
         id=short_digest(hub.tenant_id, hub.id, origin_key),
         kind="note",
@@ -170,7 +222,7 @@ def note(hub: Hub, link: Link, text: str) -> Hub:
         text=text,
         copies=(Copy(link_id=link.id),),
     )
-    return hub.with_comment(comment)
+    return hub if _has(hub, comment) else hub.with_comment(comment)
 
 
 def retire(hub: Hub, old: Link, successor: LinkId | None, text: str, rules: Rules) -> Hub:
@@ -190,4 +242,7 @@ def retire(hub: Hub, old: Link, successor: LinkId | None, text: str, rules: Rule
     )
     if any(one.id == write.id for one in hub.writes):
         return hub
+    if rules.sides.stands(old, "status", closed, old.observed.native):
+        # somebody has closed it already: that need not be told again
+        write = msgspec.structs.replace(write, state=WriteState.APPLIED)
     return note(hub.with_write(write), old, text)

@@ -2,46 +2,119 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import cast
 
-from quell.domain.hub import Hub, RevisionDraft, Step, WriteState, changed_fields
-from quell.domain.incident import Origin
+import msgspec
+
+from quell.domain.hub import Hub, Mark, RevisionDraft, Sighting, Step, WriteState, changed_fields
 from quell.domain.playbook import IncidentEvent
+from quell.domain.ports import ObservedIncident
 from quell.sync.absorb import events_of, replace_ours
-from quell.sync.comments import retire
+from quell.sync.comments import inherit_comments, retire
+from quell.sync.derive import joined
 from quell.sync.first_contact import settle_alike
 from quell.sync.plan import plan, superseded
 from quell.sync.rules import Rules
+from quell.sync.surplus import one_each
+from quell.sync.tasks import carry_tasks, task_changes
 
-__all__ = ["merge"]
-
-
-def merge(winner: Hub, loser: Hub, rules: Rules, now: datetime) -> tuple[Step, Step]:
-    """Make the loser an alias of the winner, which gets its tags and (moved already) its comments."""
-    return _won(winner, loser, rules, now), _lost(winner, loser, rules, now)
+__all__ = ["inherit", "merge"]
 
 
-def _won(winner: Hub, loser: Hub, rules: Rules, now: datetime) -> Step:
-    hub = winner.replace(
-        fields=winner.fields.replace({"tags": winner.fields.tags | loser.fields.tags})
+def merge(winner: Hub, loser: Hub, rules: Rules, context: Sighting) -> tuple[Step, Step]:
+    """Make the loser an alias of the winner, which gets its tags and (moved already) its comments.
+
+    `context` names the alerts and entities that the winner has now and did not have.
+    """
+    return _won(winner, loser, rules, context), _lost(winner, loser, rules, context)
+
+
+def inherit(
+    winner: Hub, before: Hub, loser: Hub, seen: ObservedIncident, rules: Rules, context: Sighting
+) -> Step:
+    """Give the winner what was said in a copy of the loser, and is read only now.
+
+    `before` is the loser as it was before this look.
+    """
+    hub, comments = inherit_comments(winner, loser, seen, rules)
+    tags = hub.fields.tags | _new_tags(before, loser, seen)
+    known = {task.id for task in before.tasks}
+    tasks = tuple(task for task in loser.tasks if task.id not in known)
+    hub = carry_tasks(
+        hub.replace(fields=hub.fields.replace({"tags": tags})), loser.replace(tasks=tasks)
     )
-    hub = settle_alike(hub, rules)
-    for link in rules.sides.taking_part(hub):
-        hub = replace_ours(hub, link, rules)
     changes = {
         **changed_fields(winner.fields, hub.fields),
-        "merged_from": [None, loser.id],
+        **({"comments": [[], comments]} if comments else {}),
+        **({"tasks": changed} if any(changed := task_changes(winner, hub)) else {}),
     }
+    if not changes:
+        return Step(hub=hub)
     draft = RevisionDraft(
-        origin=Origin.LIVE,
+        origin=context.origin,
         events=events_of(changes, is_first=False),
         changes=changes,
-        happened_at=now,
+        happened_at=context.now,
+        source_id=seen.source_id,
+        actor=seen.changed_by,
     )
-    return Step(hub=plan(hub, rules, now), revision=draft)
+    return Step(hub=plan(hub, rules, context.now), revision=draft)
 
 
-def _lost(winner: Hub, loser: Hub, rules: Rules, now: datetime) -> Step:
+def _new_tags(before: Hub, loser: Hub, seen: ObservedIncident) -> frozenset[str]:
+    """List the tags that were put on a copy since it was last read."""
+    old = before.link_at(seen.source_id, seen.native_id)
+    now = loser.link_at(seen.source_id, seen.native_id)
+    if old is None or now is None:
+        return frozenset()
+    return now.observed.fields.tags - old.observed.fields.tags
+
+
+def _won(winner: Hub, loser: Hub, rules: Rules, context: Sighting) -> Step:
+    hub = winner.replace(
+        fields=winner.fields.replace({"tags": winner.fields.tags | loser.fields.tags}),
+        marks=_with_vouched_tags(winner, loser),
+    )
+    hub = hub.replace(fields=joined(hub.fields, loser.fields))
+    hub = settle_alike(carry_tasks(hub, loser), rules)
+    for link in rules.sides.taking_part(hub):
+        hub = replace_ours(hub, link, rules)
+    hub, surplus = one_each(hub, rules)
+    changes = {
+        **changed_fields(winner.fields, hub.fields),
+        **({"tasks": tasks} if any(tasks := task_changes(winner, hub)) else {}),
+        "merged_from": [None, loser.id],
+        **_gained(context),
+    }
+    draft = RevisionDraft(
+        origin=context.origin,
+        events=events_of(changes, is_first=False),
+        changes=changes,
+        happened_at=context.now,
+    )
+    return Step(hub=plan(hub, rules, context.now), revision=draft, conflicts=surplus)
+
+
+def _gained(context: Sighting) -> dict[str, list[list[str]]]:
+    """Name what the winner has now: it may start what neither of the two had started alone."""
+    gained: dict[str, list[str]] = {
+        "alerts": list(context.new_alerts),
+        "entities": list(context.new_entities),
+    }
+    return {name: [[], list(ids)] for name, ids in gained.items() if ids}
+
+
+def _with_vouched_tags(winner: Hub, loser: Hub) -> dict[str, Mark]:
+    own, other = winner.marks.get("tags"), loser.marks.get("tags")
+    if own is None or other is None or other.vouched is msgspec.UNSET:
+        return winner.marks
+    known = cast("list[str]", [] if own.vouched is msgspec.UNSET else own.vouched)
+    gained = cast("list[str]", other.vouched)
+    both = sorted({*known, *gained})
+    return {**winner.marks, "tags": msgspec.structs.replace(own, vouched=both)}
+
+
+def _lost(winner: Hub, loser: Hub, rules: Rules, context: Sighting) -> Step:
     hub = loser.replace(merged_into=winner.id)
     for write in hub.writes:
         if write.state is WriteState.PLANNED:
@@ -52,12 +125,12 @@ def _lost(winner: Hub, loser: Hub, rules: Rules, now: datetime) -> Step:
         if is_copy and link.is_live and link.source_id in rules.sides:
             hub = retire(hub, link, None, f"This incident was merged into {where}", rules)
     draft = RevisionDraft(
-        origin=Origin.LIVE,
+        origin=context.origin,
         events=(IncidentEvent.UPDATED, IncidentEvent.MERGED),
         changes={"merged_into": [None, winner.id]},
-        happened_at=now,
+        happened_at=context.now,
     )
-    return Step(hub=plan(hub, rules, now), revision=draft)
+    return Step(hub=plan(hub, rules, context.now), revision=draft)
 
 
 def _where(winner: Hub, rules: Rules) -> str:

@@ -15,7 +15,7 @@ from typing import Any, cast
 import msgspec
 
 from quell.domain.hub import Acceptance, Bounds, Conflict, Hub, Link, Mark
-from quell.domain.incident import IncidentFields
+from quell.domain.incident import Determination, IncidentFields
 from quell.sync.policy import LATEST, SyncPolicy
 from quell.sync.sides import FIELDS, Sides
 
@@ -46,11 +46,16 @@ def reconcile(hub: Hub, sides: Sides, policy: SyncPolicy) -> tuple[Hub, tuple[Co
         claims = _claims(name, hub, links, sides)
         if claims:
             won = _choose(claims, policy.winner(name))
-            values[name], marks[name] = won.value, won.mark
-            conflicts += _recorded(name, claims, won)
+            values[name], marks[name] = won.value, _kept(won.mark, marks.get(name))
+            conflicts += _recorded(name, hub, claims, won)
     moved = tuple(take_over(link) if link in links else link for link in hub.links)
     fields = hub.fields.replace(values)
     return hub.replace(fields=fields, marks=marks, links=moved), tuple(conflicts)
+
+
+def _kept(mark: Mark, before: Mark | None) -> Mark:
+    """Keep what was vouched for: who wins a field does not say who may set off containment."""
+    return msgspec.structs.replace(mark, vouched=before.vouched) if before is not None else mark
 
 
 def take_over(link: Link) -> Link:
@@ -98,7 +103,21 @@ def _has_news(name: str, fields: IncidentFields, link: Link, sides: Sides) -> bo
     observed = link.observed.native
     if observed.get(name) == link.shadow.native.get(name):
         return False
-    return not sides.stands(link, name, fields, observed)
+    if sides.stands(link, name, fields, observed):
+        return False
+    return not (name == "verdict" and _is_half_brought(fields, link, sides))
+
+
+def _is_half_brought(fields: IncidentFields, link: Link, sides: Sides) -> bool:
+    """Tell whether a copy that is behind was given the classification, and no determination.
+
+    That is what a vendor's own connector does with our verdict: it is nobody's news.
+    """
+    said, before, wanted = link.observed.fields.verdict, link.shadow.fields.verdict, fields.verdict
+    if said is None or wanted is None or said.classification != wanted.classification:
+        return False
+    left = {Determination.UNKNOWN, before.determination if before else Determination.UNKNOWN}
+    return said.determination in left and _is_behind("verdict", fields, link, sides)
 
 
 def _is_behind(name: str, fields: IncidentFields, link: Link, sides: Sides) -> bool:
@@ -112,7 +131,7 @@ def _claim(name: str, link: Link) -> Claim:
     bounds = link.bounds.get(name) or Bounds(since=link.seen_at)
     return Claim(
         value=getattr(link.observed.fields, name),
-        mark=Mark(system=link.system, link_id=link.id, bounds=bounds),
+        mark=Mark(system=link.system, link_id=link.id, bounds=bounds, by=bounds.by),
         link=link,
     )
 
@@ -128,17 +147,19 @@ def _lateness(claim: Claim) -> tuple[datetime, datetime, bool, str]:
     return bounds.since, bounds.after or bounds.since, claim.link is not None, claim.mark.system
 
 
-def _recorded(name: str, claims: Sequence[Claim], won: Claim) -> list[Conflict]:
+def _recorded(name: str, hub: Hub, claims: Sequence[Claim], won: Claim) -> list[Conflict]:
     if all(claim.value == won.value for claim in claims):
         return []
-    body = {"won": won.mark.system, "sides": [_side(name, claim) for claim in claims]}
+    sides = [_side(name, hub, claim) for claim in claims]
+    body = {"won": won.mark.system, "value": plain(won.value), "sides": sides}
     return [Conflict(field=name, kind="both_changed", body=body)]
 
 
-def _side(name: str, claim: Claim) -> dict[str, Any]:
-    link = claim.link
+def _side(name: str, hub: Hub, claim: Claim) -> dict[str, Any]:
+    link, giver = claim.link, hub.link(claim.mark.link_id)
     return {
         "system": claim.mark.system,
+        "source": giver.source_id if giver else "quell",
         "link": claim.mark.link_id,
         "value": plain(claim.value),
         "raw": link.observed.native.get(name) if link else None,

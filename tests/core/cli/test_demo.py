@@ -82,7 +82,8 @@ def test_the_story_ends_well_and_leaves_nothing_behind() -> None:
         assert verdict["resumed_after_kill"] is True
         assert verdict["protected_untouched"] is True
         assert verdict["effects"] == {
-            "device.isolate": 9,
+            # not the one whose severity only a Sentinel user has raised
+            "device.isolate": 8,
             "mail.purge": 14,
             "user.disable": 10,
             "user.revoke_sessions": 13,

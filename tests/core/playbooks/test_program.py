@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -82,6 +83,8 @@ def item(summary: EntitySummary, **fields: Any) -> ResultItem:
         ("incident.devices.filter(d, has(d.os)).map(d, d.os) == ['Windows']", True),
         ("incident.devices.exists(d, d.os == '')", True),
         ("has(incident.owner.upn)", False),
+        ("has(incident.first_activity)", False),
+        ("incident.alerts.exists(a, 'impact' in a.tactics) || size(incident.tactics) > 0", False),
         ("incident.owner.upn == ''", True),
         ("incident.devices[0] in incident.devices", True),
         ("incident.devices[0] == incident.devices[1]", False),
@@ -105,6 +108,31 @@ def test_a_condition_says_what_it_means(
 
     # when / then
     assert program.holds(RunView(incident=make_incident())) is expected
+
+
+@pytest.mark.parametrize(
+    ("when", "expected"),
+    [
+        ("'lateral_movement' in incident.tactics && size(incident.tactics) == 2", True),
+        ("incident.products == ['endpoint', 'identity']", True),
+        ("incident.last_activity - incident.first_activity == duration('90m')", True),
+        ("has(incident.first_activity) && incident.first_activity < incident.created", True),
+    ],
+)
+def test_what_follows_from_the_alerts_can_be_asked_for(
+    compiled: Compile, make_incident: MakeIncident, when: str, expected: bool
+) -> None:
+    # given
+    program = compiled(when=f"|-\n  {when}")
+    incident = make_incident(
+        first_activity=datetime(2025, 12, 31, 12, tzinfo=UTC),
+        last_activity=datetime(2025, 12, 31, 13, 30, tzinfo=UTC),
+        tactics=frozenset({"lateral_movement", "initial_access"}),
+        products=frozenset({"identity", "endpoint"}),
+    )
+
+    # when / then
+    assert program.holds(RunView(incident=incident)) is expected
 
 
 @pytest.mark.parametrize(
@@ -140,6 +168,7 @@ def test_severities_compare_by_rank_and_not_by_spelling(
         ("timestamp(incident.title) < incident.created", "a value cannot be converted"),
         ("9223372036854775807 + incident.revision > 0", "a number does not fit 64 bits"),
         ("incident.files.exists(f, f.size > 1)", "a field that it looks at is absent"),
+        ("incident.first_activity < incident.created", "a field that it looks at is absent"),
     ],
 )
 def test_an_expression_without_an_answer_goes_to_a_person_and_is_never_false(

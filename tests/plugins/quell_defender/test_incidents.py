@@ -241,8 +241,10 @@ class Spoiled(IncidentClient):
         if row is not None and row["id"] in bad:
             raise ServerFailure(endpoint="GET incidents", status=500)
 
-    async def pages(self, since: str, top: int) -> AsyncGenerator[Mapping[str, Any], None]:
-        async with aclosing(super().pages(since, top)) as pages:
+    async def pages(
+        self, since: str, top: int, *, until: str | None = None
+    ) -> AsyncGenerator[Mapping[str, Any], None]:
+        async with aclosing(super().pages(since, top, until=until)) as pages:
             async for page in pages:
                 for row in rows_of(page):
                     self.check(row, self.bad)
