@@ -6,10 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 from tests.servers import fresh_database, postgres_server, redis_server
 
 from quell.journal import Journal
+
+# how busy the machine is says nothing about quell
+hypothesis.settings.register_profile(
+    "quell", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("quell")
 
 OpenJournal = Callable[[], Journal]
 

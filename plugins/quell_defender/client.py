@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 from quell.errors import BadAnswer, RequestRefused, ServerFailure
+from quell_defender.observed import FOUND_ALERTS
 from quell_microsoft import GraphClient, quote
 from quell_microsoft.changes import rows_of
 from quell_microsoft.lenient import first, items, mapping, number, text
@@ -88,7 +89,7 @@ class IncidentClient:
         """Read one incident with its alerts. Raises AnswerNotFound.
 
         The product fails for good to expand some incidents; their alerts are then looked up in
-        the alerts' own list.
+        the alerts' own list, and stand under `FOUND_ALERTS`: an old one may be missing there.
         """
         try:
             found = await self._get(incident_id, {"$expand": "alerts"})
@@ -98,7 +99,7 @@ class IncidentClient:
         except (ServerFailure, BadAnswer):
             pass
         found = await self.get(incident_id)
-        return {**found, "alerts": await self.alerts_of(found)}
+        return {**found, FOUND_ALERTS: await self.alerts_of(found)}
 
     async def _get(self, incident_id: str, params: Mapping[str, str] | None) -> Row:
         path = f"{INCIDENTS}/{_segment(incident_id)}"

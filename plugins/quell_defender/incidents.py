@@ -23,6 +23,7 @@ from quell_defender.client import ALERTS, INCIDENTS, IncidentClient
 from quell_defender.fields import CARRIED, FIELDS, WRITABLE
 from quell_defender.observed import merged_into, observe, read_comments
 from quell_defender.patch import patch_body
+from quell_defender.places import is_place, read_place
 from quell_defender.reading import NO_INCIDENT, Reading, Scope
 from quell_defender.settings import DefenderSettings
 from quell_microsoft import GraphClient
@@ -127,6 +128,8 @@ class DefenderIncidents:
         """Read one incident with its alerts and comments, or its fields alone. Raises AnswerNotFound."""
         if native_id.startswith(LOOSE):
             native_id = await self._incident_of(native_id.removeprefix(LOOSE))
+        elif is_place(native_id):
+            native_id = await read_place(self._reader, native_id)
         if not details:
             return observe(self.source_id, await self._reader.get(native_id))
         return observe(self.source_id, await self._reader.get_with_alerts(native_id))

@@ -17,8 +17,10 @@ from quell_microsoft.spelling import spelled
 from quell_microsoft.stamps import parse_moment, parse_stamp
 from quell_microsoft.tactics import read_tactics
 
-__all__ = ["alert_proofs", "observe", "read_alert", "read_comments"]
+__all__ = ["FOUND_ALERTS", "alert_proofs", "observe", "read_alert", "read_comments"]
 
+#: where alerts of an incident stand that are surely its own, and perhaps not all of them
+FOUND_ALERTS = "foundAlerts"
 #: `serviceSource` members in quell's spelling; others are given as they are spelled
 _PRODUCTS = {
     "microsoftdefenderforendpoint": "endpoint",
@@ -113,10 +115,11 @@ def observe(source_id: SourceId, value: Any, *, alerts: Any = None) -> ObservedI
         number=native_id,
         url=text(raw.get("incidentWebUrl")) or "",
         alerts=found,
+        news=tuple(read_alert(alert) for alert in items(raw.get(FOUND_ALERTS))),
         comments=read_comments(comments) if isinstance(comments, list) else None,
         merged_into=merged_into(raw),
         proofs=_own_proofs(raw, native_id) | alert_proofs(found or ()),
-        raw={name: part for name, part in raw.items() if name != "alerts"},
+        raw={name: part for name, part in raw.items() if name not in ("alerts", FOUND_ALERTS)},
     )
 
 

@@ -108,6 +108,35 @@ async def test_a_list_that_is_not_in_the_order_asked_for_is_read_to_its_end_firs
 
 
 @pytest.mark.anyio
+async def test_rows_of_one_instant_are_no_proof_that_the_order_is_kept() -> None:
+    # given: newest first, so that the first page could be taken for the oldest changes
+    older = [row(name, at) for at, name in enumerate("abc", 1)]
+    shelf = Shelf([*older, *(row(name, 9) for name in "wxyz")], is_ordered=False)
+    # when
+    batches = await read(shelf.walk(4))
+    # then
+    assert set(names(batches)) == set("abcwxyz")
+    assert batches[-1].boundary == row("z", 9)["at"]
+
+
+@pytest.mark.anyio
+async def test_a_few_rows_that_are_in_order_by_chance_are_no_proof_either() -> None:
+    # given: seven rows that happen to be in order come before what is older
+    shelf = Shelf([row(name, at) for at, name in enumerate("abcdefghij", 1)])
+
+    async def pages(since: str, top: int) -> AsyncGenerator[Row, None]:
+        rows = shelf.matching(since)
+        yield {"value": rows[-7:], "nextLink": "https://example.invalid"}
+        yield {"value": rows[:-7]}
+
+    walk = Walk(pages=pages, stamp_of=lambda one: one["at"], page_size=50)
+    # when
+    batches = await read(walk)
+    # then
+    assert names(batches) == list("abcdefghij")
+
+
+@pytest.mark.anyio
 async def test_a_page_that_fails_is_asked_for_again_in_a_smaller_size() -> None:
     shelf = Shelf([row(name, at) for at, name in enumerate("abcdef", 1)])
     shelf.largest = 10
@@ -118,7 +147,7 @@ async def test_a_page_that_fails_is_asked_for_again_in_a_smaller_size() -> None:
 
 @pytest.mark.anyio
 async def test_a_size_that_worked_is_tried_next_and_grows_again() -> None:
-    shelf = Shelf([row(name, at) for at, name in enumerate("abcdefgh", 1)])
+    shelf = Shelf([row(name, at) for at, name in enumerate("abcdefghijklmnopqrst", 1)])
     shelf.largest = 2
     await read(shelf.walk(2 * 25))
     sizes = [top for _, top in shelf.asked]
