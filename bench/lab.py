@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from quell.domain.action import (
@@ -17,10 +17,11 @@ from quell.domain.action import (
     action,
     connector_types,
 )
+from quell.domain.fields import FieldRule
 from quell.domain.ids import SourceId
 from quell.domain.incident import IncidentFields, Severity, Status
 from quell.domain.outcome import Outcome, Succeeded
-from quell.domain.ports import ObservedIncident, PolledPage
+from quell.domain.ports import Detail, ObservedIncident, PolledPage
 from quell.playbooks import Catalogue
 
 __all__ = ["Lab", "LabRegistry", "LabSource", "observed", "playbook"]
@@ -94,7 +95,12 @@ class LabSource:
     comment_limit = 1000
     comments_at_most = 100
     edits_comments = False
+    tasks_at_most = 0
+    carried: frozenset[str] = frozenset()
+    fields: Mapping[str, FieldRule] = {}
     poll_every = 3600.0
+    sweep_every = 0.0
+    sweep_back = timedelta(0)
 
     def __init__(
         self,
@@ -115,9 +121,33 @@ class LabSource:
             page = tuple(rows[start : start + PAGE])
             yield PolledPage(incidents=page, cursor=str(number + 1))
 
-    async def fetch(self, native_id: str) -> ObservedIncident:
+    async def sweep(
+        self, since: datetime, *, until: datetime | None = None, cursor: str | None = None
+    ) -> AsyncIterator[PolledPage]:
+        """Find nothing that a poll missed."""
+        yield PolledPage(incidents=(), cursor=cursor or "0")
+
+    async def count(self, since: datetime, until: datetime) -> int | None:
+        """Tell nothing beforehand."""
+        return None
+
+    def reached(self, cursor: str | None) -> datetime | None:
+        """Tell nothing of a list that was prepared."""
+        return None
+
+    async def fetch(self, native_id: str, *, details: bool = True) -> ObservedIncident:
         """Find an incident in the prepared lists."""
         return next(one for page in self._pages for one in page if one.native_id == native_id)
+
+    async def fetch_details(
+        self, seen: ObservedIncident, parts: Collection[Detail]
+    ) -> ObservedIncident:
+        """Give what was listed: it is whole."""
+        return seen
+
+    async def put_task(self, native_id: str, task: Any, key: str) -> Any:
+        """Refuse: nothing is written to the lab."""
+        raise NotImplementedError
 
     def project(self, name: str, fields: IncidentFields, native: Mapping[str, Any]) -> Any:
         """Leave every field as it is."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from bench.figure import Report, check
 from bench.memory import running
 from bench.place import DURABILITY
 from bench.settings import write_settings
-from bench.tenant import simulated_tenant
+from bench.tenant import SimulatedTenant, simulated_tenant
 
 __all__ = ["measure"]
 
@@ -21,6 +24,14 @@ RATES, LASTS = (1, 10, 50), 40.0
 SHIPPED = 30.0
 #: seconds that the first contact, and the last change, may take to come across
 PATIENCE = 300.0
+#: new incidents whose first effect is waited for, and seconds between polls meanwhile
+EFFECTS, EFFECTS_POLL = 5, 5.0
+HELLO = """quell: 1
+playbook: hello
+trigger: {incident: created}
+steps:
+  - {id: note, do: incident.comment, with: {text: "seen"}}
+"""
 
 
 def measure() -> Report:
@@ -33,6 +44,7 @@ def measure() -> Report:
     )
     for rate in RATES:
         _measure(report, rate)
+    _measure_effect(report)
     return report
 
 
@@ -54,8 +66,46 @@ def _measure(report: Report, rate: int) -> None:
     report.add(f"{name}, p99", late, "s", f"{late / SHIPPED:.2f} of the poll interval")
 
 
-def _wait_for(done: object) -> None:
-    assert callable(done)
+def _measure_effect(report: Report) -> None:
+    """Let a playbook comment on each new incident: seconds, and polls that it took."""
+    seconds: list[float] = []
+    polls: list[int] = []
+    with tempfile.TemporaryDirectory(prefix="quell-bench-") as folder, simulated_tenant() as tenant:
+        config = write_settings(Path(folder) / "up", tenant, poll_every=EFFECTS_POLL)
+        playbook = config.parent / "hello.yml"
+        playbook.write_text(HELLO)
+        command = [sys.executable, "-m", "quell", "--config", str(config), "playbook", "activate"]
+        subprocess.run([*command, str(playbook)], check=True, capture_output=True)
+        with running(config):
+            _wait_for(lambda: _lists(tenant) >= 2)
+            for number in range(EFFECTS):
+                taken, meanwhile = _first_effect(tenant, number)
+                seconds.append(taken)
+                polls.append(meanwhile)
+    check(report, "first effects", len(seconds), EFFECTS)
+    report.add(
+        "new incident to a playbook's first effect",
+        statistics.median(seconds),
+        "s",
+        f"polls every {EFFECTS_POLL:g} s; polls that began meanwhile: {polls}",
+    )
+
+
+def _first_effect(tenant: SimulatedTenant, said: int) -> tuple[float, int]:
+    """Let an incident come about just after a poll; gives seconds and polls until its comment."""
+    before = _lists(tenant)
+    _wait_for(lambda: _lists(tenant) > before)
+    polled, begin = _lists(tenant), time.monotonic()
+    tenant.fill(1)
+    _wait_for(lambda: tenant.said() > said, every=0.02)
+    return time.monotonic() - begin, _lists(tenant) - polled
+
+
+def _lists(tenant: SimulatedTenant) -> int:
+    return tenant.calls().get("GET defender/incidents", 0)
+
+
+def _wait_for(done: Callable[[], bool], *, every: float = 0.5) -> None:
     end = time.monotonic() + PATIENCE
     while not done() and time.monotonic() < end:
-        time.sleep(0.5)
+        time.sleep(every)

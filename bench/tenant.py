@@ -53,6 +53,10 @@ class SimulatedTenant:
         """Count the copies in Sentinel that have a severity."""
         return int(self._ask("copies", severity))
 
+    def said(self) -> int:
+        """Count the comments on incidents in Defender."""
+        return int(self._ask("said"))
+
     def stir(self, rate: float) -> None:
         """Begin to change every incident once, so many a second."""
         self._ask("stir", rate)
@@ -101,6 +105,9 @@ def _answer(simulator: RunningSimulator, what: str, argument: Any) -> Any:
             return _fill(simulator, argument)
         case "change":
             return _change(simulator, argument)
+        case "said":
+            found = list(simulator.tenant.queue.incidents.values())
+            return sum(len(one.body.get("comments") or ()) for one in found)
         case "stir":
             return threading.Thread(target=_stir, args=(simulator, argument), daemon=True).start()
         case "lags":
@@ -113,7 +120,8 @@ def _answer(simulator: RunningSimulator, what: str, argument: Any) -> Any:
 
 def _fill(simulator: RunningSimulator, count: int) -> None:
     queue = simulator.tenant.queue
-    for number in range(count):
+    first = len(queue.incidents)
+    for number in range(first, first + count):
         body = queue.new_incident(
             {"displayName": f"Beacon on ws-{number:05}", "severity": "medium"}
         ).body
