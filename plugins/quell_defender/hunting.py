@@ -13,6 +13,9 @@ from quell_microsoft.records import Record, rows, word
 
 __all__ = ["HuntingClient", "kql_string"]
 
+#: the permission to hunt
+HUNT = "ThreatHunting.Read.All"
+
 _ESCAPES = {"\\": "\\\\", '"': '\\"'}
 
 
@@ -42,16 +45,22 @@ class HuntingClient:
         return cls(context.connector(GraphClient))
 
     async def run(
-        self, query: str, *, timespan: str = "P30D", read_timeout: float | None = None
+        self,
+        query: str,
+        *,
+        timespan: str = "P30D",
+        read_timeout: float | None = None,
+        for_containment: bool = False,
     ) -> tuple[Record, ...]:
         """Run a query over at most 30 days and give its rows; reads only, so safe to repeat."""
         answer = await self._api.post(
             "/v1.0/security/runHuntingQuery",
             {"Query": query, "Timespan": timespan},
             operation="hunting",
-            permission="ThreatHunting.Read.All",
+            permission=HUNT,
             is_repeatable=True,
             read_timeout=read_timeout,
+            for_containment=for_containment,
         )
         return rows(answer.body, "results")
 
@@ -60,7 +69,9 @@ class HuntingClient:
         wanted = kql_string(sid)
         found = await self.run(
             f"IdentityInfo | where OnPremSid == {wanted} or CloudSid == {wanted}"
-            " | project AccountObjectId"
+            " | project AccountObjectId",
+            # whoever looks for an account is about to act on it: streams of events can wait
+            for_containment=True,
         )
         return _distinct(word(row, "AccountObjectId") for row in found)
 
