@@ -15,7 +15,7 @@ __all__ = ["BURST", "Bucket", "Limits", "free", "limits_for", "take"]
 
 #: the part of a window's calls that may come at once; the rest is spread over the window, so
 #: that no window ever holds more than the vendor documents
-BURST = 0.1
+BURST = 0.2
 
 
 @dataclass(frozen=True, slots=True)
