@@ -16,6 +16,14 @@ test *arguments:
 ci:
     ./.ci/run
 
+# random sequences of edits, faults and crashes: --seconds N, --edits N, --seed S, --over https
+soak *arguments:
+    .venv/bin/python -m tests.soak {{arguments}}
+
+# which wrong changes of sync's pure rules the tests notice, and which they do not
+mutate *modules:
+    .venv/bin/python -m tests.mutation {{modules}}
+
 # write the generated pages of the reference
 docs:
     .venv/bin/python docs/generate.py

@@ -9,14 +9,16 @@ from quell import (
     Check,
     ConnectorSpec,
     EventSourceSpec,
+    Grant,
     SettingsSection,
     SourceSpec,
     hookimpl,
 )
 from quell_defender.checks import check_incidents
+from quell_defender.client import READ, READ_ALERTS, WRITE
 from quell_defender.events import DefenderEvents, event_tables
 from quell_defender.fields import FIELDS
-from quell_defender.hunting import HuntingClient
+from quell_defender.hunting import HUNT, HuntingClient
 from quell_defender.identities import IdentityAccountsClient
 from quell_defender.incidents import DefenderIncidents
 from quell_defender.machines import MachineClient
@@ -50,14 +52,36 @@ def quell_settings() -> Sequence[SettingsSection]:
 def quell_sources() -> Sequence[SourceSpec]:
     """Offer the incident queue: it is where incidents begin."""
     return [
-        SourceSpec(system="defender", part="detects", build=DefenderIncidents.build, fields=FIELDS)
+        SourceSpec(
+            system="defender",
+            part="detects",
+            build=DefenderIncidents.build,
+            fields=FIELDS,
+            grants=[
+                Grant(identity="reader", permission=READ, purpose="reading incidents"),
+                Grant(identity="reader", permission=READ_ALERTS, purpose="reading alerts"),
+                Grant(identity="sync", permission=WRITE, purpose="writing incidents and comments"),
+            ],
+        )
     ]
 
 
 @hookimpl
 def quell_event_sources() -> Sequence[EventSourceSpec]:
     """Offer alerts, evidence and the raw tables of advanced hunting."""
-    return [EventSourceSpec(system="defender", tables=event_tables, build=DefenderEvents.build)]
+    return [
+        EventSourceSpec(
+            system="defender",
+            tables=event_tables,
+            build=DefenderEvents.build,
+            grants=[
+                Grant(
+                    identity="reader", permission=READ_ALERTS, purpose="events: Alerts and Evidence"
+                ),
+                Grant(identity="reader", permission=HUNT, purpose="events: all other tables"),
+            ],
+        )
+    ]
 
 
 @hookimpl

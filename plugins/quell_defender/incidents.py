@@ -21,7 +21,7 @@ from quell_defender import mapping as fields_mapping
 from quell_defender.alerts import LOOSE
 from quell_defender.client import ALERTS, INCIDENTS, IncidentClient
 from quell_defender.fields import CARRIED, FIELDS, WRITABLE
-from quell_defender.observed import merged_into, observe, read_comments
+from quell_defender.observed import merged_into, observe, read_comments, wrong_shape
 from quell_defender.patch import patch_body
 from quell_defender.places import is_place, read_place
 from quell_defender.reading import NO_INCIDENT, Reading, Scope
@@ -29,6 +29,7 @@ from quell_defender.settings import DefenderSettings
 from quell_microsoft import GraphClient
 from quell_microsoft.changes import Cursor
 from quell_microsoft.lenient import first, fold, text
+from quell_microsoft.shapes import check_shape
 from quell_microsoft.stamps import write_stamp
 from quell_microsoft.track import Track, reached
 
@@ -130,9 +131,10 @@ class DefenderIncidents:
             native_id = await self._incident_of(native_id.removeprefix(LOOSE))
         elif is_place(native_id):
             native_id = await read_place(self._reader, native_id)
-        if not details:
-            return observe(self.source_id, await self._reader.get(native_id))
-        return observe(self.source_id, await self._reader.get_with_alerts(native_id))
+        read = self._reader.get_with_alerts if details else self._reader.get
+        row = await read(native_id)
+        check_shape(f"GET {INCIDENTS}/{native_id}", wrong_shape(row))
+        return observe(self.source_id, row)
 
     async def fetch_details(
         self, seen: ObservedIncident, parts: Collection[Detail]

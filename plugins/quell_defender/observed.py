@@ -13,11 +13,12 @@ from quell.domain.incident import Alert, Comment, Severity
 from quell_defender.evidence import read_all
 from quell_defender.mapping import native_of, read_fields
 from quell_microsoft.lenient import first, fold, items, mapping, member, text
+from quell_microsoft.shapes import misshapen
 from quell_microsoft.spelling import spelled
 from quell_microsoft.stamps import parse_moment, parse_stamp
 from quell_microsoft.tactics import read_tactics
 
-__all__ = ["FOUND_ALERTS", "alert_proofs", "observe", "read_alert", "read_comments"]
+__all__ = ["FOUND_ALERTS", "alert_proofs", "observe", "read_alert", "read_comments", "wrong_shape"]
 
 #: where alerts of an incident stand that are surely its own, and perhaps not all of them
 FOUND_ALERTS = "foundAlerts"
@@ -42,6 +43,13 @@ _PRODUCTS = {
     "microsoftthreatintelligence": "threat_intelligence",
     "microsoftsecurityforai": "security_for_ai",
 }
+#: what is compared with other copies, by its documented type
+_SHAPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("displayName", "description", "severity", "status", "assignedTo"), (str,)),
+    **dict.fromkeys(("classification", "determination", "resolvingComment"), (str,)),
+    **dict.fromkeys(("customTags", "comments"), (list,)),
+}
+_INSIDE: dict[str, tuple[type, ...]] = {"customTags": (str,), "comments": (dict,)}
 _ALERT_STATUS = {
     "new": "new",
     "inprogress": "in_progress",
@@ -92,7 +100,8 @@ def _comment(raw: Mapping[str, Any]) -> Comment:
     # by the instant, since the same stamp is sent with more or fewer digits
     when = moment.isoformat() if moment else created
     parts = "".join(f"{len(part)}:{part}" for part in (when, author, words))
-    digest = hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()
+    # what no journal can hold is marked before it is stored: the key has to survive that
+    digest = hashlib.sha256(parts.replace("\x00", "\ufffd").encode("utf-8", "replace")).hexdigest()
     return Comment(key=digest[:32], text=words, author=author, created=moment)
 
 
@@ -121,6 +130,11 @@ def observe(source_id: SourceId, value: Any, *, alerts: Any = None) -> ObservedI
         proofs=_own_proofs(raw, native_id) | alert_proofs(found or ()),
         raw={name: part for name, part in raw.items() if name not in ("alerts", FOUND_ALERTS)},
     )
+
+
+def wrong_shape(value: Any) -> str:
+    """Say which property of an incident cannot be believed; empty where all can."""
+    return misshapen(spelled(value), _SHAPES, _INSIDE)
 
 
 def _alerts(raw: Mapping[str, Any], fetched: Any) -> tuple[Alert, ...] | None:

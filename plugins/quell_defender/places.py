@@ -32,7 +32,9 @@ async def read_place(client: IncidentClient, name: str) -> str:
     if found is None or since is None or wanted is None:
         raise AnswerNotFound(endpoint=f"GET {INCIDENTS}", status=404)
     row = await client.one_at(since, int(found["number"] or 0))
-    if row is None or (found["stamp"] and parse_stamp(first(row, "lastUpdateDateTime", "lastUpdateTime")) != wanted):
+    if row is None or (
+        found["stamp"] and parse_stamp(first(row, "lastUpdateDateTime", "lastUpdateTime")) != wanted
+    ):
         raise AnswerNotFound(endpoint=f"GET {INCIDENTS}", status=404)
     native_id = text(first(row, "id", "incidentId"))
     if native_id is None:
@@ -42,4 +44,3 @@ async def read_place(client: IncidentClient, name: str) -> str:
             remedy="Nothing can be made of it; quell goes on asking. Report it to Microsoft.",
         )
     return native_id
-

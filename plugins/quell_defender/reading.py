@@ -20,7 +20,7 @@ from quell.domain.ids import SourceId
 from quell.errors import AnswerNotFound, BadAnswer, ConnectorError, RequestRefused, ServerFailure
 from quell_defender.alerts import LOOSE, AlertStream
 from quell_defender.client import IncidentClient
-from quell_defender.observed import alert_proofs, observe, read_alert
+from quell_defender.observed import alert_proofs, observe, read_alert, wrong_shape
 from quell_defender.poison import PoisonReader, Rows
 from quell_microsoft.changes import Batch, Row, Walk
 from quell_microsoft.lenient import first, text
@@ -121,7 +121,10 @@ class Reading:
         """Give a batch in pages; only the last one moves the cursor."""
         rows = list({mark_of(row): row for row in batch.rows if self._is_wanted(row)}.values())
         size = self._scope.page_size
-        poison = dict(batch.poison) | nameless(map(mark_of, batch.rows))
+        wrong = {mark_of(row)[0]: why for row in rows if (why := wrong_shape(row))}
+        self._track.note(mark_of(row) for row in rows if mark_of(row)[0] in wrong)
+        rows = [row for row in rows if mark_of(row)[0] not in wrong]
+        poison = dict(batch.poison) | nameless(map(mark_of, batch.rows)) | wrong
         before = self._cursor()
         for start in range(0, max(len(rows), 1), size):
             is_end = start + size >= len(rows)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from quell import Check, EventSinkSpec, SettingsSection, SourceSpec, hookimpl
+from quell import Check, EventSinkSpec, Grant, SettingsSection, SourceSpec, hookimpl
 from quell.domain.offers import WebhookVerifier
 from quell_sentinel.checks import check_workspaces
+from quell_sentinel.client import READER, RESPONDER
 from quell_sentinel.commands import sentinel
 from quell_sentinel.fields import FIELDS
 from quell_sentinel.incidents import SentinelIncidents
-from quell_sentinel.ingestion import WorkspaceSink
+from quell_sentinel.ingestion import ROLE, WorkspaceSink
 from quell_sentinel.settings import SentinelSettings, Workspace
 from quell_sentinel.webhook import SentinelWebhook
 
@@ -43,7 +44,24 @@ def quell_settings() -> Sequence[SettingsSection]:
 def quell_sources() -> Sequence[SourceSpec]:
     """Offer each workspace's incident queue: it is where copies are made."""
     return [
-        SourceSpec(system="sentinel", part="mirrors", build=SentinelIncidents.build, fields=FIELDS)
+        SourceSpec(
+            system="sentinel",
+            part="mirrors",
+            build=SentinelIncidents.build,
+            fields=FIELDS,
+            grants=[
+                Grant(
+                    identity="reader",
+                    permission=f"{READER} on the workspace",
+                    purpose="reading incidents, comments, tasks and alerts",
+                ),
+                Grant(
+                    identity="sync",
+                    permission=f"{RESPONDER} on the workspace",
+                    purpose="writing and making incidents, comments and tasks",
+                ),
+            ],
+        )
     ]
 
 
@@ -62,7 +80,19 @@ def quell_webhooks() -> Sequence[WebhookVerifier]:
 @hookimpl
 def quell_event_sinks() -> Sequence[EventSinkSpec]:
     """Offer each workspace that has data collection rules as a place that takes events."""
-    return [EventSinkSpec(system="sentinel", build=WorkspaceSink.build)]
+    return [
+        EventSinkSpec(
+            system="sentinel",
+            build=WorkspaceSink.build,
+            grants=[
+                Grant(
+                    identity="sync",
+                    permission=f"{ROLE} on the data collection rules",
+                    purpose="events: all tables",
+                )
+            ],
+        )
+    ]
 
 
 @hookimpl

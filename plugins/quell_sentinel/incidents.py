@@ -20,6 +20,7 @@ from quell.errors import AnswerNotFound, RequestRefused, WriteConflict
 from quell_microsoft import ArmClient
 from quell_microsoft.changes import Cursor, Row
 from quell_microsoft.lenient import mapping, text
+from quell_microsoft.shapes import check_shape
 from quell_microsoft.track import Track, reached
 from quell_sentinel import labels, messages
 from quell_sentinel import mapping as fields_mapping
@@ -27,7 +28,7 @@ from quell_sentinel.bodies import changed_body, is_whole, new_body, task_body
 from quell_sentinel.client import WorkspaceClient
 from quell_sentinel.fields import CARRIED, FIELDS, WRITABLE
 from quell_sentinel.holes import PLACE, read_place
-from quell_sentinel.observed import is_from_defender, observe, read_comment, read_task
+from quell_sentinel.observed import is_from_defender, observe, read_comment, read_task, wrong_shape
 from quell_sentinel.reading import Reading, Scope
 from quell_sentinel.settings import SentinelSettings, Workspace
 
@@ -145,7 +146,9 @@ class SentinelIncidents:
         """Read one incident with its alerts and comments, or its fields alone. Raises AnswerNotFound."""
         if native_id.startswith(PLACE):
             native_id = text((await read_place(self._reader, native_id)).get("name")) or native_id
-        listed = self._observe(await self._reader.get(native_id))
+        row = await self._reader.get(native_id)
+        check_shape("GET …/incidents", wrong_shape(row))
+        listed = self._observe(row)
         return await self.fetch_details(listed, tuple(Detail)) if details else listed
 
     async def fetch_details(

@@ -12,6 +12,7 @@ from quell.domain.entity import Evidence
 from quell.domain.ids import SourceId
 from quell.domain.incident import Alert, Comment, Severity, Task
 from quell_microsoft.lenient import first, fold, mapping, member, number, text, texts
+from quell_microsoft.shapes import misshapen
 from quell_microsoft.spelling import spelled
 from quell_microsoft.stamps import parse_moment, parse_stamp
 from quell_microsoft.tactics import read_tactics
@@ -22,7 +23,7 @@ from quell_sentinel.mapping import native_of, read_fields
 from quell_sentinel.products import read_product
 from quell_sentinel.references import properties_of
 
-__all__ = ["is_from_defender", "observe", "read_alert", "read_comment", "read_task"]
+__all__ = ["is_from_defender", "observe", "read_alert", "read_comment", "read_task", "wrong_shape"]
 
 _ALERT_STATUS = {
     "new": "new",
@@ -32,6 +33,14 @@ _ALERT_STATUS = {
 }
 #: both forms that the portal has had: /incidents/ID?tid=… and /incident2/ID/overview?tid=…
 _PORTAL = re.compile(r"/incidents?2?/([^/]+)(?:/|$)", re.IGNORECASE)
+#: what is compared with other copies, by its documented type; labels also come as plain names
+_SHAPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("title", "description", "severity", "status", "classification"), (str,)),
+    **dict.fromkeys(("classificationReason", "classificationComment"), (str,)),
+    "owner": (dict,),
+    "labels": (list,),
+}
+_INSIDE: dict[str, tuple[type, ...]] = {"labels": (dict, str)}
 _ALERT_PAGE = re.compile(r"/alerts/([^/]+)(?:/|$)", re.IGNORECASE)
 
 
@@ -74,6 +83,11 @@ def observe(
         created_for=labels.created_for(properties.get("labels")),
         raw=dict(mapping(value)) | ({"entities": entities} if entities is not None else {}),
     )
+
+
+def wrong_shape(value: Any) -> str:
+    """Say which property of an incident cannot be believed; empty where all can."""
+    return misshapen(properties_of(spelled(value)), _SHAPES, _INSIDE)
 
 
 def _counterpart(properties: Mapping[str, Any]) -> str | None:

@@ -19,6 +19,7 @@ from quell_microsoft.stamps import parse_stamp, write_stamp
 from quell_microsoft.track import Track, nameless
 from quell_sentinel.client import WorkspaceClient
 from quell_sentinel.holes import HoleReader
+from quell_sentinel.observed import wrong_shape
 
 __all__ = ["Reading", "Scope"]
 
@@ -89,12 +90,13 @@ class Reading:
         """Give a batch in pages; only the last one moves the cursor."""
         rows = {mark: row for row in batch.rows if self._track.is_news(mark := mark_of(row))}
         rows = {mark: row for mark, row in rows.items() if mark[0]}
-        poison = dict(batch.poison) | nameless(map(mark_of, batch.rows))
+        wrong = {mark[0]: why for mark, row in rows.items() if (why := wrong_shape(row))}
+        poison = dict(batch.poison) | nameless(map(mark_of, batch.rows)) | wrong
         before = self._track.on_the_way()
         self._track.note(rows)
         self._track.reach(batch.boundary)
         after = self._track.at_the_end() if batch.is_last else self._track.on_the_way()
-        seen = [self._observe(row) for row in rows.values()]
+        seen = [self._observe(row) for mark, row in rows.items() if mark[0] not in wrong]
         starts = range(0, max(len(seen), 1), CHUNK)
         return [
             PolledPage(

@@ -42,12 +42,16 @@ def show_command(invocation: Invocation, show_all: bool) -> None:
 @pass_invocation
 def check(invocation: Invocation) -> None:
     """Check the configuration without connecting anywhere."""
+    from quell.stream import StreamPolicy, chosen_tables
     from quell.sync import Routes
 
-    settings = invocation.settings(invocation.registry())
+    registry = invocation.registry()
+    settings, tables = invocation.settings(registry), registry.event_tables()
     for name, tenant in settings.tenants.items():
         whens = [route.when for route in tenant.sync.routes]
         Routes.check(tenant.sync.filter, whens, f"tenant.{name}.sync")
+        if not registry.has_quarantined:  # a plugin that is not there may have had the table
+            chosen_tables(StreamPolicy(tables=tenant.events.tables), tables)
     for ignored in settings.ignored:
         click.echo(f"passed over: [{ignored}]; see `quell plugins`", err=True)
     tenants = sorted(settings.tenants)

@@ -196,14 +196,16 @@ def _read(text: str) -> Any:
 
 def _write(runtime: Runtime, tenant: TenantRuntime, row: ConflictRow, value: Any) -> None:
     """Write a value through the one writer. Raises StateError where it is refused."""
+    import uuid
+
     from quell.domain.outcome import Failed
 
     if row.field not in SHARED:
         raise click.UsageError(f"{row.field} is no field that could be written.")
+    # another try is another write: one that broke off may have wanted another value
+    key = f"conflict/{row.id}/{uuid.uuid4().hex}"
     outcome = runtime.run(
-        tenant.sync.desk.update(
-            row.incident_id, {row.field: value}, key=f"conflict/{row.id}", run_id=None
-        )
+        tenant.sync.desk.update(row.incident_id, {row.field: value}, key=key, run_id=None)
     )
     if isinstance(outcome, Failed):
         raise StateError(

@@ -30,6 +30,7 @@ def doctor(invocation: Invocation, tenant: str | None) -> int:
             lines = runtime.run(runtime.doctor(tenant))
         rows += [_row(name, one.ok, one.what, one.detail, one.remedy) for name, one in lines]
         rows += _mode_rows(runtime, tenant)
+        rows += _stream_rows(runtime, tenant)
     show(rows, ("tenant", "result", "what", "detail", "remedy"))
     return ExitCode.DONE if all(row["ok"] for row in rows) else ExitCode.NO
 
@@ -44,6 +45,18 @@ def _mode_rows(runtime: Any, tenant: str | None) -> Iterator[dict[str, Any]]:
                 f"mode of {found.source_id}",
                 f"{found.mode or 'not settled'}: {found.doubt or found.reason}",
                 f"`quell sync mode {found.source_id} {other}`" if found.doubt else "",
+            )
+
+
+def _stream_rows(runtime: Any, tenant: str | None) -> Iterator[dict[str, Any]]:
+    for one in [runtime.tenant(tenant)] if tenant else runtime.tenants.values():
+        for name, problem in runtime.run(one.streams.check()):
+            yield _row(
+                one.id,
+                problem is None,
+                f"events to {name}",
+                "are taken in" if problem is None else problem.message,
+                "" if problem is None else problem.remedy,
             )
 
 

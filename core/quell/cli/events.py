@@ -8,14 +8,17 @@ import click
 
 from quell.cli.invocation import Invocation, pass_invocation
 from quell.cli.outcome import ExitCode
-from quell.cli.output import json_option, progress, say, show
+from quell.cli.output import complain, json_option, progress, say, show
 from quell.cli.tenants import tenant_option
-from quell.errors import QuellError
+from quell.errors import NotFoundError, QuellError, StateError
 
 if TYPE_CHECKING:
     from quell.runtime.tenant import TenantRuntime
 
 __all__ = ["events"]
+
+NO_TABLE = "no table is chosen; see `events.tables` in the settings"
+NOTHING_REFUSED = "nothing was refused"
 
 stream_option = click.option(
     "--stream", metavar="NAME", help="Only this stream, as `quell events status` shows it."
@@ -59,7 +62,7 @@ def status(invocation: Invocation, tenant: str | None) -> int:
     with invocation.runtime() as runtime:
         found = runtime.run(runtime.tenant(tenant).streams.status())
     rows: list[dict[str, Any]] = [msgspec.structs.asdict(one) for one in found]
-    show(rows, STATUS, empty="no table is chosen; see `events.tables` in the settings")
+    show(rows, STATUS, empty=NO_TABLE)
     is_good = not any(one.problem or one.parked_batches for one in found)
     return ExitCode.DONE if is_good else ExitCode.NO
 
@@ -90,9 +93,8 @@ def send(invocation: Invocation, tenant: str | None) -> int:
     with invocation.runtime() as runtime, progress() as display:
         display.add_task("streaming events")
         rows, problems = runtime.run(_pass(runtime.tenant(tenant)))
-    show(rows, ("what", "rows", "batches", "held"), empty="no table is chosen")
-    for problem in problems:
-        click.echo(f"error: {problem}", err=True)
+    show(rows, ("what", "rows", "batches", "held"), empty=NO_TABLE)
+    complain(problems)
     return ExitCode.CONNECTION if problems else ExitCode.DONE
 
 
@@ -102,6 +104,10 @@ async def _pass(tenant: TenantRuntime) -> tuple[list[dict[str, Any]], list[str]]
     for reader in tenant.streams.readers:
         try:
             read = await tenant.streams.read(reader)
+        except StateError:
+            # `quell up` reads it at this moment, and is not to be told of as a fault
+            rows.append(_row(f"{reader.table.name}: another process reads it", 0, 0))
+            continue
         except QuellError as error:
             problems.append(f"{reader.table.name}: {error}. {error.remedy}")
             continue
@@ -110,6 +116,8 @@ async def _pass(tenant: TenantRuntime) -> tuple[list[dict[str, Any]], list[str]]
     for sender in tenant.streams.senders:
         sent = await tenant.streams.send(sender)
         problems += sent.problems
+        if not tenant.streams.readers and not sent.rows:
+            continue
         rows.append(_row(f"sent to {sender.sink.sink_id}", sent.rows, sent.batches))
     return rows, problems
 
@@ -126,8 +134,13 @@ def _row(what: str, rows: int, batches: int, is_held: bool = False) -> dict[str,
 def retry(invocation: Invocation, stream: str | None, tenant: str | None) -> None:
     """Have refused batches tried again at once, after what was wrong has been mended."""
     with invocation.runtime() as runtime:
-        count = runtime.run(runtime.tenant(tenant).streams.retry(stream))
-    say(f"{count} refused batches are sent again with the next pass", batches=count)
+        chosen = runtime.tenant(tenant)
+        runtime.run(_check_stream(chosen, stream))
+        count = runtime.run(
+            chosen.streams.retry(stream, by=invocation.person, chain=runtime.worker_id)
+        )
+    text = f"refused batches to be sent again with the next pass: {count}"
+    say(text if count else NOTHING_REFUSED, batches=count)
 
 
 @events.command()
@@ -140,7 +153,17 @@ def drop(invocation: Invocation, stream: str | None, yes: bool, tenant: str | No
     """Give refused batches up for good: their rows are not sent."""
     with invocation.runtime() as runtime:
         chosen = runtime.tenant(tenant)
+        runtime.run(_check_stream(chosen, stream))
         if not yes:
             click.confirm(f"Give up the refused rows of {chosen.id}?", abort=True, err=True)
-        count = runtime.run(chosen.streams.drop(stream))
-    say(f"dropped {count} batches", batches=count)
+        count = runtime.run(
+            chosen.streams.drop(stream, by=invocation.person, chain=runtime.worker_id)
+        )
+    say(f"batches given up: {count}" if count else NOTHING_REFUSED, batches=count)
+
+
+async def _check_stream(tenant: TenantRuntime, stream: str | None) -> None:
+    """Raise NotFoundError where no stream has that name."""
+    if stream is None or stream in {one.stream for one in await tenant.streams.status()}:
+        return
+    raise NotFoundError(what="stream", name=stream, remedy="`quell events status` lists them.")

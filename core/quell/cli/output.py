@@ -15,7 +15,17 @@ from quell.cli.text import clean, clip
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["cell", "json_option", "progress", "say", "show", "show_fields", "show_parts", "to_json"]
+__all__ = [
+    "cell",
+    "complain",
+    "json_option",
+    "progress",
+    "say",
+    "show",
+    "show_fields",
+    "show_parts",
+    "to_json",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -140,6 +150,12 @@ def show_parts(
 def say(text: str, **fields: Any) -> None:
     """Tell what was done: a sentence for people, or the fields as JSON."""
     click.echo(to_json(fields) if _as_json() else clean(text))
+
+
+def complain(problems: Iterable[str]) -> None:
+    """Tell on standard error what went wrong: it may quote what a product answered."""
+    for problem in problems:
+        click.echo(f"error: {clean(problem)}", err=True)
 
 
 def _as_json() -> bool:

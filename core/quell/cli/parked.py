@@ -58,12 +58,19 @@ def retry(invocation: Invocation, write: str | None, everything: bool, tenant: s
         chosen, commit = runtime.tenant(tenant).id, runtime.journal.commit_now
         found = runtime.journal.ask_now(incident_writes.parked_of(chosen))
         names = [one.id for _, one in found] if write is None else [write]
-        tried = [name for name in names if commit(incident_writes.retry(chosen, name))]
+        tried = [
+            name
+            for name in names
+            if commit(
+                incident_writes.retry(chosen, name, by=invocation.person, chain=runtime.worker_id)
+            )
+        ]
     if write is not None and not tried:
         raise NotFoundError(
             what="parked write", name=write, remedy="`quell sync parked` lists them."
         )
-    say(f"{len(tried)} writes are tried again", retried=tried)
+    text = f"writes to be tried again with the next pass: {len(tried)}"
+    say(text if tried else "nothing is parked", retried=tried)
     return ExitCode.DONE
 
 

@@ -19,7 +19,7 @@ __all__ = ["permissions"]
 def permissions(invocation: Invocation, identity: str | None) -> None:
     """List the permissions that each identity must be granted.
 
-    They are those that enabled actions and look-ups declare.
+    They are those that enabled sources, tables of events, actions and look-ups declare.
     """
     registry = invocation.registry()
     needs: dict[tuple[str, str], list[str]] = {}
@@ -30,6 +30,12 @@ def permissions(invocation: Invocation, identity: str | None) -> None:
         purpose = f"looking up a {resolver.target.__name__}"
         for permission in resolver.permissions:
             needs.setdefault((resolver.identity, permission), []).append(purpose)
+    for grant in (
+        *(grant for spec in registry.sources for grant in spec.grants),
+        *(grant for spec in registry.event_sources for grant in spec.grants),
+        *(grant for spec in registry.event_sinks for grant in spec.grants),
+    ):
+        needs.setdefault((grant.identity, grant.permission), []).append(grant.purpose)
     rows: list[dict[str, Any]] = [
         {"identity": owner, "permission": permission, "for": sorted(set(purposes))}
         for (owner, permission), purposes in sorted(needs.items())

@@ -9,7 +9,7 @@ import click
 
 from quell.cli.invocation import Invocation, pass_invocation
 from quell.cli.outcome import ExitCode
-from quell.cli.output import json_option, progress, show
+from quell.cli.output import complain, json_option, progress, show
 from quell.cli.tenants import tenant_option
 from quell.domain.ids import SourceId
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from quell.runtime import TenantRuntime
     from quell.sync import BackfillProgress, SourceStatus
 
-__all__ = ["backfill", "status"]
+__all__ = ["backfill", "check_source", "status"]
 
 COLUMNS = (
     "source", "mode", "read_up_to", "lag", "since_success", "problem", "parked",
@@ -36,7 +36,8 @@ COLUMNS = (
 def status(invocation: Invocation, tenant: str | None) -> int:
     """Show how far each source has been read, what waits, and what could not be read.
 
-    Exits with 1 when a source's last poll failed or an incident is parked.
+    `lag` and `since success` are in seconds; a quiet source lags behind, too. Exits with 1 when a
+    source's last poll failed or an incident is parked.
     """
     with invocation.runtime() as runtime:
         chosen = runtime.tenant(tenant)
@@ -98,7 +99,10 @@ def backfill(
     with invocation.runtime() as runtime:
         chosen = runtime.tenant(tenant)
         now = runtime.journal.now()
-        begin, end = _when(since, now), _when(until, now) if until else None
+        begin = _when(since, now, "--since")
+        end = _when(until, now, "--until") if until else None
+        if begin >= (end or now):
+            raise click.UsageError("--since must be before --until, and before now.")
         for source_id in _sources(chosen, source):
             try:
                 with progress(is_counted=True) as display:
@@ -116,8 +120,7 @@ def backfill(
                 }
             )
     show(rows, ("source", "incidents", "changed", "parked"), empty="no source was read")
-    for problem in problems:
-        click.echo(f"error: {problem}", err=True)
+    complain(problems)
     return ExitCode.CONNECTION if problems else ExitCode.DONE
 
 
@@ -131,16 +134,20 @@ def _watch(display: Progress, source_id: str) -> Callable[[BackfillProgress], No
     return watch
 
 
-def _sources(tenant: TenantRuntime, source: str | None) -> list[SourceId]:
+def check_source(tenant: TenantRuntime, source: str | None) -> None:
+    """Raise a usage error where a tenant has no source of that name."""
     ids = [one.source_id for one, _ in tenant.sources]
-    if source is None:
-        return ids
-    if source not in ids:
-        raise click.BadParameter(f"no source is called {source}", param_hint="--source")
-    return [SourceId(source)]
+    if source is not None and source not in ids:
+        text = f"no source is called {source}; there are: {', '.join(ids) or 'none'}"
+        raise click.BadParameter(text, param_hint="--source")
 
 
-def _when(text: str, now: datetime) -> datetime:
+def _sources(tenant: TenantRuntime, source: str | None) -> list[SourceId]:
+    check_source(tenant, source)
+    return [SourceId(source)] if source else [one.source_id for one, _ in tenant.sources]
+
+
+def _when(text: str, now: datetime, option: str) -> datetime:
     """Read a date, a time or a span before now."""
     from datetime import UTC
 
@@ -156,6 +163,8 @@ def _when(text: str, now: datetime) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise click.BadParameter(
-            f"{text} is neither a date like 2026-01-31, a time nor a span like 14d"
+            f"{text} is neither a date like 2026-01-31, a time, nor a span like 14d of 366 days "
+            "at most",
+            param_hint=option,
         ) from None
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

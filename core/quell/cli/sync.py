@@ -8,9 +8,9 @@ import click
 
 from quell.cli.invocation import Invocation, pass_invocation
 from quell.cli.outcome import ExitCode
-from quell.cli.output import json_option, progress, say, show
+from quell.cli.output import complain, json_option, progress, say, show
 from quell.cli.parked import parked, retry
-from quell.cli.reading import backfill, status
+from quell.cli.reading import backfill, check_source, status
 from quell.cli.sync_drift import drift, mode
 from quell.cli.tenants import tenant_option
 from quell.domain.ids import SourceId
@@ -45,8 +45,7 @@ def sync(context: click.Context, invocation: Invocation, tenant: str | None, onc
             reports[name] = runtime.run(runtime.tenants[name].pass_once())
     show([_row(name, report) for name, report in reports.items()], COLUMNS)
     problems = [problem for report in reports.values() for problem in report.problems]
-    for problem in problems:
-        click.echo(f"error: {problem}", err=True)
+    complain(problems)
     return ExitCode.CONNECTION if problems else ExitCode.DONE
 
 
@@ -79,12 +78,14 @@ def accept(invocation: Invocation, source: str | None, yes: bool, tenant: str | 
     """Accept drift: from now on, both sides are written to."""
     with invocation.runtime() as runtime:
         chosen = runtime.tenant(tenant)
+        check_source(chosen, source)
         if not yes:
             click.confirm(f"Let both sides of {chosen.id} be written to?", abort=True, err=True)
         count = runtime.run(
             chosen.sync.accept(SourceId(source) if source else None, invocation.person)
         )
-    say(f"accepted {count}; the next pass writes them", accepted=count)
+    text = f"incidents accepted: {count}; the next pass writes them"
+    say(text if count else "nothing differed; both sides may be written to now", accepted=count)
 
 
 @sync.command()

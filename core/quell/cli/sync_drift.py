@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -12,6 +12,7 @@ from quell.cli.outcome import ExitCode
 from quell.cli.output import json_option, say, show
 from quell.cli.tenants import tenant_option
 from quell.domain.ids import SourceId
+from quell.errors import NotFoundError
 
 if TYPE_CHECKING:
     from quell.sync import Drift, HeldWrite
@@ -29,6 +30,7 @@ DRIFT = (
     "would_write",
     "waits_for",
 )
+NOT_READ = "nothing was read yet: `quell sync` reads both queues"
 MODES = ("source", "mode", "set_by", "why", "since", "doubt")
 
 
@@ -46,9 +48,10 @@ def drift(invocation: Invocation, tenant: str | None) -> int:
         chosen = runtime.tenant(tenant)
         differing = runtime.run(chosen.sync.drift())
         held = runtime.run(chosen.sync.held())
+        is_read = any(one.polled_at for one in runtime.run(chosen.sync.status()))
     rows = [_differing(one) for one in differing]
     rows += [row for one in held for row in _written(one)]
-    show(rows, DRIFT, empty="no drift")
+    show(rows, DRIFT, empty="no drift" if is_read else NOT_READ)
     return ExitCode.NO if rows else ExitCode.DONE
 
 
@@ -97,18 +100,29 @@ def mode(
     in `replica` quell makes them. A switch loses nothing and makes nothing twice.
     """
     if source is not None and to is None:
-        raise click.UsageError("say which mode: overlay or replica")
+        raise click.UsageError("Say which mode: overlay or replica.")
     with invocation.runtime() as runtime:
         chosen = runtime.tenant(tenant)
         if source is None or to is None:
             rows = [_mode_row(one) for one in runtime.run(chosen.sync.modes())]
             show(rows, MODES, empty="no source that copies are made in")
             return
+        _check_mirror(source, [one.source_id for one in runtime.run(chosen.sync.modes())])
         if not yes:
             click.confirm(f"Switch {source} of {chosen.id} to {to}?", abort=True, err=True)
         switching = chosen.sync.switch_mode(SourceId(source), to, invocation.person)
         count = runtime.run(switching)
     say(f"{source} is in {to} now; {count} incidents have writes planned", planned=count)
+
+
+def _check_mirror(source: str, known: Sequence[SourceId]) -> None:
+    """Raise NotFoundError where no copies are made in what has that name."""
+    if source not in known:
+        raise NotFoundError(
+            what="source that copies are made in",
+            name=source,
+            remedy=f"There are: {', '.join(known) or 'none'}.",
+        )
 
 
 def _mode_row(one: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import msgspec
 from quell.domain.ids import SourceId
 
 if TYPE_CHECKING:
-    from quell.domain.offers import ConnectorContext
+    from quell.domain.offers import ConnectorContext, Grant
 
 __all__ = [
     "ColumnType",
@@ -134,6 +134,8 @@ class EventSourceSpec:
     system: str
     tables: Callable[[], Sequence[EventTable]]
     build: Callable[[ConnectorContext], Sequence[EventSource]]
+    #: what reading them needs
+    grants: Sequence[Grant] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +144,8 @@ class EventSinkSpec:
 
     system: str
     build: Callable[[ConnectorContext], Sequence[EventSink]]
+    #: what sending to them needs
+    grants: Sequence[Grant] = ()
 
 
 class TableCatalogue(Protocol):

@@ -17,6 +17,7 @@ __all__ = [
     "CheckResult",
     "ConnectorContext",
     "ConnectorSpec",
+    "Grant",
     "Notice",
     "Notifier",
     "SettingsSection",
@@ -82,6 +83,17 @@ class ConnectorSpec:
     rates: Mapping[OperationClass, Rate] = field(default_factory=dict[OperationClass, Rate])
 
 
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that an identity must be granted, for `quell permissions`."""
+
+    #: the role of quell that signs in: reader, sync, device, …
+    identity: str
+    #: a permission, or a role with what it is granted on
+    permission: str
+    #: what it is for, in a few words
+    purpose: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSpec:
     """A system that holds incidents, and how its sources are found in a tenant's settings."""
@@ -92,6 +104,8 @@ class SourceSpec:
     build: Callable[[ConnectorContext], Sequence[IncidentSource]]
     #: how the system holds each field of `FIELD_TABLE`, by name, for the page on fields
     fields: Mapping[str, FieldRule] = field(default_factory=dict[str, FieldRule])
+    #: what its clients must be granted
+    grants: Sequence[Grant] = ()
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):

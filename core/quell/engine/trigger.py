@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+import msgspec
 import structlog
 
 from quell.domain.ids import IncidentId, RunId
@@ -73,6 +74,7 @@ class Trigger:
         tenant_id = self.shell.tenant_id
         active = await self.shell.journal.ask(playbooks.active(tenant_id))
         begun = await self.shell.journal.ask(starts.begun(tenant_id, view.id))
+        revision = await self._with_source(revision)
         begin: list[Start] = []
         held: list[NewHeld] = []
         for stored in active:
@@ -124,12 +126,20 @@ class Trigger:
         tenant_id = self.shell.tenant_id
         active = await self.shell.journal.ask(playbooks.active(tenant_id))
         begun = await self.shell.journal.ask(starts.begun(tenant_id, view.id))
+        revision = await self._with_source(revision)
         return {
             stored.id: self._decide(
                 stored, revision, view, begun.get(stored.id, Begun(playbook_id=stored.id))
             )
             for stored in active
         }
+
+    async def _with_source(self, revision: RevisionView) -> RevisionView:
+        """Let what a run did count as done where that began which had started the run."""
+        if revision.caused_by is None:
+            return revision
+        source_id = await self.shell.journal.ask(incidents.source_behind(revision))
+        return msgspec.structs.replace(revision, source_id=source_id)
 
     def _decide(
         self, stored: StoredPlaybook, revision: RevisionView, view: IncidentView, begun: Begun

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from quell.domain.hub import AlertNote
 from quell.domain.ids import IncidentId, SourceId, TenantId
 from quell.domain.incident import Alert
-from quell.journal.tables import alerts
+from quell.journal.tables import alerts, links
 from quell.journal.upsert import insert_or_update
 from quell.journal.writer import Question, Transaction
 
@@ -28,6 +28,8 @@ class AlertNews(msgspec.Struct, frozen=True, kw_only=True):
     changed: tuple[Alert, ...] = ()
     #: ids of those that the incident did not have
     new: tuple[str, ...] = ()
+    #: ids of those that stay with another incident, which shows them too
+    elsewhere: tuple[str, ...] = ()
     #: those that another incident had until now
     taken: dict[IncidentId, tuple[Alert, ...]] = {}
 
@@ -66,14 +68,18 @@ def store(
     seen: tuple[Alert, ...],
     *,
     is_stale: bool = False,
+    is_shared: bool = False,
 ) -> AlertNews:
     """Store the alerts that are new or changed, or were another incident's until now.
 
-    What is stale adds what nobody has, and takes nothing away from another incident.
+    What is stale adds what nobody has, and takes nothing away from another incident. Where a
+    product lets several incidents show one alert, the first keeps it for as long as it is there.
     """
     strange = [alert.id for alert in seen if f"{source_id}/{alert.id}" not in known]
     homes = _homes(tx, tenant_id, source_id, strange)
+    kept = _still_there(tx, tenant_id, source_id, homes.values()) if is_shared else set[str]()
     changed: list[Alert] = []
+    elsewhere: list[str] = []
     taken: dict[IncidentId, tuple[Alert, ...]] = {}
     for alert in seen:
         digest = hashlib.sha256(msgspec.json.encode(alert, order="sorted")).hexdigest()
@@ -83,7 +89,8 @@ def store(
             continue
         home = homes.get(alert.id, NOWHERE)
         if home not in {NOWHERE, incident_id}:
-            if is_stale:
+            if is_stale or home in kept:
+                elsewhere.append(alert.id)
                 continue
             taken[home] = (*taken.get(home, ()), alert)
         row = {
@@ -99,7 +106,7 @@ def store(
         insert_or_update(tx, alerts, row, update=["incident_id", "body", "digest"])
         changed.append(alert)
     new = tuple(dict.fromkeys(one.id for one in changed if one.id in set(strange)))
-    return AlertNews(changed=tuple(changed), new=new, taken=taken)
+    return AlertNews(changed=tuple(changed), new=new, elsewhere=tuple(elsewhere), taken=taken)
 
 
 def _homes(
@@ -114,6 +121,22 @@ def _homes(
         alerts.c.native_id.in_(ids),
     )
     return {row.native_id: IncidentId(row.incident_id) for row in tx.execute(statement)}
+
+
+def _still_there(
+    tx: Transaction, tenant_id: TenantId, source_id: SourceId, homes: Iterable[IncidentId]
+) -> set[str]:
+    """Choose the incidents that have a copy in the source."""
+    wanted = sorted(set(homes) - {NOWHERE})
+    if not wanted:
+        return set()
+    statement = sa.select(links.c.incident_id).where(
+        links.c.tenant_id == tenant_id,
+        links.c.source_id == source_id,
+        links.c.incident_id.in_(wanted),
+        links.c.deleted_at.is_(None),
+    )
+    return set(tx.execute(statement).scalars())
 
 
 def let_go(

@@ -82,13 +82,20 @@ def _save_copy(tx: Transaction, tenant_id: TenantId, comment_id: str, copy: Copy
 
 
 def move(tx: Transaction, tenant_id: TenantId, loser: IncidentId, winner: IncidentId) -> None:
-    """Give a merged incident's comments to the winner; what was said to one copy alone stays."""
+    """Give a merged incident's comments to the winner; what was said to one copy alone stays.
+
+    So does what the winner says already, word for word: alerts that were in both are told in both.
+    """
+    said = sa.select(comments.c.origin_key).where(
+        comments.c.tenant_id == tenant_id, comments.c.incident_id == winner
+    )
     tx.execute(
         sa.update(comments)
         .where(
             comments.c.tenant_id == tenant_id,
             comments.c.incident_id == loser,
             comments.c.kind != "note",
+            comments.c.origin_key.not_in(said),
         )
         .values(incident_id=winner)
     )

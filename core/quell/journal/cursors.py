@@ -29,6 +29,8 @@ __all__ = [
     "unpark",
 ]
 
+#: how many items that are parked at one moment people are told of one by one
+TOLD_SINGLY = 3
 #: waits before a parked item is looked at again; the last one repeats
 RETRY_AFTER = (
     timedelta(minutes=1),
@@ -201,7 +203,7 @@ def park_item(
         "retry_at": tx.now + RETRY_AFTER[0],
     }
     if insert_missing(tx, parked_items, [row]):
-        notices.add(tx, _notice(tenant_id, source_id, native_id, reason))
+        _tell(tx, tenant_id, source_id, native_id, reason)
         return True
     mine = sa.and_(
         parked_items.c.tenant_id == tenant_id,
@@ -218,6 +220,30 @@ def park_item(
         .values(reason=reason[:1000], tries=found.tries + 1, retry_at=tx.now + wait)
     )
     return False
+
+
+def _tell(
+    tx: Transaction, tenant_id: TenantId, source_id: SourceId, native_id: str, reason: str
+) -> None:
+    """Tell people what was put aside; of what was at one moment, one by one only the first few."""
+    together = sa.and_(
+        parked_items.c.tenant_id == tenant_id,
+        parked_items.c.source_id == source_id,
+        parked_items.c.first_at == tx.now,
+    )
+    counted = sa.select(sa.func.count()).select_from(parked_items).where(together)
+    count = int(tx.execute(counted).scalar_one())
+    if count <= TOLD_SINGLY:
+        notices.add(tx, _notice(tenant_id, source_id, native_id, reason))
+        return
+    rest = Notice(
+        kind="parked",
+        tenant_id=tenant_id,
+        summary=f"{count - TOLD_SINGLY} more of {source_id} cannot be read and are tried again "
+        "later: `quell sync status` lists them.",
+        references={"source": source_id},
+    )
+    notices.put(tx, rest, name=f"{source_id}/{tx.now.isoformat()}")
 
 
 def _notice(tenant_id: TenantId, source_id: SourceId, native_id: str, reason: str) -> Notice:

@@ -8,9 +8,9 @@ from datetime import datetime
 import msgspec
 import sqlalchemy as sa
 
-from quell.domain.ids import SourceId, TenantId
+from quell.domain.ids import SourceId, TenantId, WorkerId
 from quell.domain.offers import Notice
-from quell.journal import cursors, notices
+from quell.journal import audit, cursors, notices
 from quell.journal.tables import event_batches
 from quell.journal.writer import Question, Transaction, Write
 
@@ -136,8 +136,10 @@ def park(tenant_id: TenantId, batch: Batch, error: str, retry_at: datetime | Non
     return noted.then(lambda tx, is_there: notices.add(tx, notice) if is_there else None)
 
 
-def retry_parked(tenant_id: TenantId, stream: str | None = None) -> Write[int]:
-    """Have refused batches tried again at once; gives how many."""
+def retry_parked(
+    tenant_id: TenantId, stream: str | None = None, *, by: str = "", chain: WorkerId | None = None
+) -> Write[int]:
+    """Have refused batches tried again at once; gives how many. Put on record as `drop_parked` is."""
     statement = (
         sa.update(event_batches)
         .where(event_batches.c.tenant_id == tenant_id, event_batches.c.is_parked)
@@ -145,17 +147,39 @@ def retry_parked(tenant_id: TenantId, stream: str | None = None) -> Write[int]:
     )
     if stream is not None:
         statement = statement.where(event_batches.c.stream == stream)
-    return Write(lambda tx: tx.execute(statement).rowcount, locks=("events", tenant_id))
+    return _audited(statement, tenant_id, stream, "events.retry", by, chain)
 
 
-def drop_parked(tenant_id: TenantId, stream: str | None = None) -> Write[int]:
-    """Delete refused batches; gives how many."""
+def drop_parked(
+    tenant_id: TenantId, stream: str | None = None, *, by: str = "", chain: WorkerId | None = None
+) -> Write[int]:
+    """Delete refused batches; gives how many. `chain` is the audit trail that says `by` whom."""
     statement = sa.delete(event_batches).where(
         event_batches.c.tenant_id == tenant_id, event_batches.c.is_parked
     )
     if stream is not None:
         statement = statement.where(event_batches.c.stream == stream)
-    return Write(lambda tx: tx.execute(statement).rowcount, locks=("events", tenant_id))
+    return _audited(statement, tenant_id, stream, "events.drop", by, chain)
+
+
+def _audited(
+    statement: sa.Update | sa.Delete,
+    tenant_id: TenantId,
+    stream: str | None,
+    action: str,
+    by: str,
+    chain: WorkerId | None,
+) -> Write[int]:
+    """Do what a person asked for, and put it on record where anything came of it."""
+
+    def apply(tx: Transaction) -> int:
+        count = tx.execute(statement).rowcount
+        if count and chain is not None:
+            body = {"stream": stream, "batches": count}
+            audit.append(tx, tenant_id, chain, actor=by, action=action, body=body)
+        return count
+
+    return Write(apply, locks=("events", tenant_id))
 
 
 def waiting(tenant_id: TenantId) -> Question[list[Waiting]]:

@@ -46,6 +46,10 @@ class Decisions(Protocol):
         """Tell whether copies are made there."""
         ...
 
+    def belongs_in(self, hub: Hub, source_id: SourceId) -> bool:
+        """Tell whether a copy of an incident is meant to be in a source."""
+        ...
+
     def absorb(self, hub: Hub, seen: ObservedIncident, context: Sighting) -> Step:
         """Take an observation into a hub."""
         ...

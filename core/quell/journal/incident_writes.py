@@ -8,7 +8,8 @@ import msgspec
 import sqlalchemy as sa
 
 from quell.domain.hub import IncidentWrite, WriteKind, WriteState
-from quell.domain.ids import IncidentId, TenantId
+from quell.domain.ids import IncidentId, TenantId, WorkerId
+from quell.journal import audit
 from quell.journal.tables import incident_writes
 from quell.journal.upsert import insert_or_update
 from quell.journal.writer import Question, Transaction, Write
@@ -116,8 +117,13 @@ def parked_of(
     ]
 
 
-def retry(tenant_id: TenantId, write_id: str) -> Write[bool]:
-    """Let a parked write be tried again. False when it is not parked."""
+def retry(
+    tenant_id: TenantId, write_id: str, *, by: str = "", chain: WorkerId | None = None
+) -> Write[bool]:
+    """Let a parked write be tried again. False when it is not parked.
+
+    `chain` is the audit trail that says `by` whom.
+    """
 
     def apply(tx: Transaction) -> bool:
         table = incident_writes.c
@@ -130,7 +136,11 @@ def retry(tenant_id: TenantId, write_id: str) -> Write[bool]:
             )
             .values(state=WriteState.PLANNED.value, not_before=None, attempts=0, answer=None)
         )
-        return tx.changed(statement)
+        is_tried = tx.changed(statement)
+        if is_tried and chain is not None:
+            body = {"write": write_id}
+            audit.append(tx, tenant_id, chain, actor=by, action="sync.retry", body=body)
+        return is_tried
 
     return Write(apply, locks=("incident_write", tenant_id, write_id))
 

@@ -72,6 +72,24 @@ def revisions_of(tenant_id: TenantId, incident_id: IncidentId) -> Question[list[
     return lambda tx: [_revision(row) for row in tx.execute(statement).mappings()]
 
 
+def source_behind(revision: RevisionView) -> Question[str | None]:
+    """Tell in which source that began what led to a change; None where a person ordered it.
+
+    A run's own change is as good as the change that had started the run.
+    """
+
+    def ask(tx: Transaction) -> str | None:
+        found = revision
+        while found.source_id is None and found.caused_by is not None:
+            cause = _cause(tx, found)
+            if cause is None or cause.depth >= found.depth:
+                break
+            found = cause
+        return found.source_id
+
+    return ask
+
+
 def view(tenant_id: TenantId, incident_id: IncidentId) -> Question[IncidentView]:
     """Give an incident with all that it names. Raises NotFoundError."""
 
@@ -244,6 +262,26 @@ def _depth(tx: Transaction, tenant_id: TenantId, run_id: str | None) -> int:
         return 0
     statement = sa.select(runs.c.depth).where(runs.c.tenant_id == tenant_id, runs.c.id == run_id)
     return (tx.execute(statement).scalar_one_or_none() or 0) + 1
+
+
+def _cause(tx: Transaction, revision: RevisionView) -> RevisionView | None:
+    """Find the change that had started the run that made this one, unless a person let it go."""
+    statement = (
+        sa.select(revisions, runs.c.options)
+        .join(
+            runs,
+            sa.and_(
+                runs.c.tenant_id == revisions.c.tenant_id,
+                runs.c.incident_id == revisions.c.incident_id,
+                runs.c.revision == revisions.c.revision,
+            ),
+        )
+        .where(runs.c.tenant_id == revision.tenant_id, runs.c.id == revision.caused_by)
+    )
+    row = tx.execute(statement).mappings().first()
+    if row is None or row["options"].get("released_by") or row["options"].get("ordered_by"):
+        return None
+    return _revision(row)
 
 
 def _row(tx: Transaction, tenant_id: TenantId, incident_id: str) -> sa.Row[Any] | None:

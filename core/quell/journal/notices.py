@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from datetime import datetime
 
@@ -11,9 +12,10 @@ import sqlalchemy as sa
 from quell.domain.ids import TenantId
 from quell.domain.offers import Notice
 from quell.journal.tables import notices
+from quell.journal.upsert import insert_or_update
 from quell.journal.writer import Question, Transaction, Write
 
-__all__ = ["StoredNotice", "add", "listed", "mark_sent", "unsent"]
+__all__ = ["StoredNotice", "add", "listed", "mark_sent", "put", "unsent"]
 
 
 class StoredNotice(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +38,18 @@ def add(tx: Transaction, notice: Notice) -> None:
             at=tx.now,
         )
     )
+
+
+def put(tx: Transaction, notice: Notice, *, name: str) -> None:
+    """Write a notice down that grows: what was written under its name before is replaced."""
+    row = {
+        "tenant_id": notice.tenant_id,
+        "id": hashlib.sha256(name.encode()).hexdigest()[:32],
+        "kind": notice.kind,
+        "body": msgspec.to_builtins(notice),
+        "at": tx.now,
+    }
+    insert_or_update(tx, notices, row, update=["body"])
 
 
 def unsent(tenant_id: TenantId, *, limit: int = 50) -> Question[list[StoredNotice]]:

@@ -13,6 +13,7 @@ from quell.domain.incident import Origin
 from quell.domain.original import Original
 from quell.domain.ports import ObservedIncident
 from quell.journal import incidents, links
+from quell.journal.hub_rows import load
 from quell.journal.writer import Transaction
 
 if TYPE_CHECKING:
@@ -45,20 +46,20 @@ def locate(tx: Transaction, rules: Decisions, seen: ObservedIncident) -> Place:
     if (naming := _named_by(tx, rules, seen)) is not None:
         return Place(incident_id=naming.incident_id)
     fresh = IncidentId(uuid.uuid4().hex)
-    if seen.counterpart_id is None:
+    if seen.counterpart_id is None and seen.created_for is None:
         return Place(incident_id=fresh)
     # it says that it mirrors something: until that is proven it must not start what contains
     return Place(
         incident_id=fresh,
         origin=Origin.ADOPTION,
-        conflicts=(_unpaired(seen),) if claimed else (),
+        conflicts=(_unpaired(seen),) if claimed or _marked(tx, rules, seen) else (),
     )
 
 
 def _place_of_known(
     tx: Transaction, rules: Decisions, seen: ObservedIncident, known: Link
 ) -> Place:
-    proven, _ = _counterparts(tx, rules, seen)
+    proven = _counterparts(tx, rules, seen)[0] or _made_for(tx, rules, seen, known.incident_id)
     if proven is None or proven.incident_id == known.incident_id:
         return Place(incident_id=known.incident_id)
     row = incidents.read_row(tx, rules.tenant_id, known.incident_id)
@@ -135,7 +136,23 @@ def _rehome(tx: Transaction, rules: Decisions, seen: ObservedIncident, winner: I
         links.save_link(tx, rules.tenant_id, moved)
 
 
-def _made_for(tx: Transaction, rules: Decisions, seen: ObservedIncident) -> Link | None:
+def _made_for(
+    tx: Transaction, rules: Decisions, seen: ObservedIncident, known: IncidentId | None = None
+) -> Link | None:
+    """Find the original of a marked copy, if copies of it belong where this one is.
+
+    Anybody who may make incidents there can work out the name and the mark: without a rule that
+    sends the incident there, such a copy would be told all that others say of it.
+    """
+    link = _marked(tx, rules, seen)
+    if link is None or link.incident_id == known:
+        return link
+    hub = load(tx, rules.tenant_id, incidents.winner_of(tx, rules.tenant_id, link.incident_id))
+    return link if hub is not None and rules.belongs_in(hub, seen.source_id) else None
+
+
+def _marked(tx: Transaction, rules: Decisions, seen: ObservedIncident) -> Link | None:
+    """Find the incident that a mark names, whoever wrote the mark."""
     made_for = Original.read(seen.created_for)
     if made_for is None:
         return None
@@ -170,6 +187,6 @@ def _unpaired(seen: ObservedIncident) -> Conflict:
         body={
             "source": seen.source_id,
             "native_id": seen.native_id,
-            "says": f"{seen.counterpart_system} {seen.counterpart_id}",
+            "says": seen.created_for or f"{seen.counterpart_system} {seen.counterpart_id}",
         },
     )

@@ -44,12 +44,25 @@ class SettledMode(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
-def accept_source(tenant_id: TenantId, source_id: SourceId, by: str) -> Write[bool]:
+def accept_source(
+    tenant_id: TenantId, source_id: SourceId, by: str, *, chain: WorkerId | None = None
+) -> Write[bool]:
     """Put on record that a person accepted a source. False when it was accepted before.
 
-    Copies of incidents that begin from now on need no acceptance of their own.
+    Copies of incidents that begin from now on need no acceptance of their own. `chain` is the
+    audit trail that says so.
     """
-    return _set_once(tenant_id, f"{ACCEPTED}/{source_id}", {"on": True}, by, "first contact")
+    name = f"{ACCEPTED}/{source_id}"
+    accepted = _set_once(tenant_id, name, {"on": True}, by, "first contact")
+
+    def apply(tx: Transaction) -> bool:
+        is_new = accepted.apply(tx)
+        if is_new and chain is not None:
+            body = {"source": source_id}
+            audit.append(tx, tenant_id, chain, actor=by, action="sync.accept", body=body)
+        return is_new
+
+    return Write(apply, locks=accepted.locks)
 
 
 def accepted_at(tx: Transaction, tenant_id: TenantId, source_id: SourceId) -> datetime | None:

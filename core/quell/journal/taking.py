@@ -47,7 +47,7 @@ def absorb_one(
         return []
     place = pairing.locate(tx, rules, seen)
     hub = load(tx, rules.tenant_id, place.incident_id, is_locked=True) or _fresh(tx, rules, place)
-    context, taken = _sighting(tx, rules, hub, seen, place.origin or origin)
+    context, seen, taken = _sighting(tx, rules, hub, seen, place.origin or origin)
     if rules.has_routes:
         context = msgspec.structs.replace(context, view=incidents.picture(tx, hub))
     step = rules.absorb(hub, seen, context)
@@ -125,8 +125,8 @@ def _fresh(tx: Transaction, rules: Decisions, place: pairing.Place) -> Hub:
 
 def _sighting(
     tx: Transaction, rules: Decisions, hub: Hub, seen: ObservedIncident, origin: Origin
-) -> tuple[Sighting, dict[IncidentId, tuple[Alert, ...]]]:
-    """Give what surrounds an observation, and the alerts that other incidents lose by it."""
+) -> tuple[Sighting, ObservedIncident, dict[IncidentId, tuple[Alert, ...]]]:
+    """Give what surrounds an observation, it itself, and the alerts that others lose by it."""
     accepted = sync_switches.accepted_at(tx, rules.tenant_id, seen.source_id)
     sighting = Sighting(
         now=tx.now,
@@ -134,13 +134,23 @@ def _sighting(
         is_accepted=accepted is not None and hub.created_at > accepted,
     )
     if hub.merged_into is not None or not _tells_of_alerts(rules, hub, seen):
-        return sighting, {}
+        return sighting, seen, {}
     told = seen.news if seen.alerts is None else seen.alerts
     link = hub.link_at(seen.source_id, seen.native_id)
     is_stale = link is not None and link.is_past(seen.changed_at)
     news = alerts.store(
-        tx, rules.tenant_id, seen.source_id, hub.id, hub.alerts, told, is_stale=is_stale
+        tx,
+        rules.tenant_id,
+        seen.source_id,
+        hub.id,
+        hub.alerts,
+        told,
+        is_stale=is_stale,
+        is_shared=rules.is_mirror(seen.source_id),
     )
+    if news.elsewhere:
+        # read again at the next look: the other incident may have let go of them by then
+        seen = msgspec.structs.replace(seen, alert_count=None)
     gone = () if is_stale else _gone(tx, rules, hub, seen)
     sighting = msgspec.structs.replace(
         sighting,
@@ -151,7 +161,7 @@ def _sighting(
         gone_entities=sharing.detach(tx, rules.tenant_id, hub.id, [one.id for one in gone]),
         moved_from=tuple(_called(tx, rules, seen, one) for one in news.taken),
     )
-    return sighting, news.taken
+    return sighting, seen, news.taken
 
 
 def _gone(tx: Transaction, rules: Decisions, hub: Hub, seen: ObservedIncident) -> tuple[Alert, ...]:

@@ -3,7 +3,7 @@
 It names no product. A row is sent at least once, with a key that makes a repeat harmless.
 """
 
-from quell.stream.policy import StreamPolicy
+from quell.stream.policy import StreamPolicy, chosen_tables
 from quell.stream.streams import Streams, TableStatus
 
-__all__ = ["StreamPolicy", "Streams", "TableStatus"]
+__all__ = ["StreamPolicy", "Streams", "TableStatus", "chosen_tables"]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 
 import msgspec
 
 from quell.domain.events import EventSink, EventSource, EventTable
-from quell.domain.ids import SourceId, TenantId
+from quell.domain.ids import SourceId, TenantId, WorkerId
 from quell.domain.ports import Clock
-from quell.errors import SettingsError
+from quell.errors import QuellError, RequestRefused, SettingsError
 from quell.journal import Journal, cursors, event_batches
 from quell.stream.checkpoint import Checkpoint
 from quell.stream.policy import StreamPolicy, chosen_tables
@@ -118,13 +119,42 @@ class Streams:
         """Send what waits for one sink."""
         return await sender.send()
 
-    async def retry(self, stream: str | None = None) -> int:
-        """Have refused batches tried again at once; gives how many there were."""
-        return await self._journal.commit(event_batches.retry_parked(self._tenant_id, stream))
+    async def retry(
+        self, stream: str | None = None, *, by: str = "", chain: WorkerId | None = None
+    ) -> int:
+        """Have refused batches tried again at once; gives how many there were.
 
-    async def drop(self, stream: str | None = None) -> int:
-        """Give refused batches up for good; gives how many there were."""
-        return await self._journal.commit(event_batches.drop_parked(self._tenant_id, stream))
+        `chain` is the audit trail that says `by` whom.
+        """
+        write = event_batches.retry_parked(self._tenant_id, stream, by=by, chain=chain)
+        return await self._journal.commit(write)
+
+    async def drop(
+        self, stream: str | None = None, *, by: str = "", chain: WorkerId | None = None
+    ) -> int:
+        """Give refused batches up for good, and put that on record; gives how many there were."""
+        write = event_batches.drop_parked(self._tenant_id, stream, by=by, chain=chain)
+        return await self._journal.commit(write)
+
+    async def check(self) -> list[tuple[str, QuellError | None]]:
+        """Ask each stream of the chosen tables whether it would take rows, and send none.
+
+        Gives the names of sink and stream, and what is wrong. A service that is reached and allows
+        it may still find fault with an empty array; that is an answer, too.
+        """
+        sinks = {sink.sink_id: sink for reader in self.readers for sink in reader.sinks}
+        streams = sorted({key for reader in self.readers for key in reader.streams()})
+        found: list[tuple[str, QuellError | None]] = []
+        for sink_id, stream in streams:
+            problem: QuellError | None = None
+            try:
+                await sinks[sink_id].send(stream, gzip.compress(b"[]"))
+            except RequestRefused:
+                pass  # that is about the body, after sign-in, permission and rule were in order
+            except QuellError as error:
+                problem = error
+            found.append((f"{sink_id} {stream}", problem))
+        return found
 
     async def status(self) -> list[TableStatus]:
         """Tell how far each table has come, and what waits for sinks or was refused."""
@@ -153,7 +183,7 @@ class Streams:
             sink_id=key[0],
             stream=key[1],
             read_until=until,
-            lag_seconds=(self._clock.now() - until).total_seconds() if until else None,
+            lag_seconds=round((self._clock.now() - until).total_seconds(), 1) if until else None,
             problem=cursor.error,
         )
         return status if waiting is None else _with_waiting(status, waiting)

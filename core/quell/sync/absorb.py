@@ -64,7 +64,9 @@ FIELD_EVENTS = {
 def absorb(hub: Hub, seen: ObservedIncident, rules: Rules, context: Sighting) -> Step:
     """Take an observation into a hub: the first one opens it."""
     before = hub
-    if before.links and before.link_at(seen.source_id, seen.native_id) is None:
+    is_late = _is_late_original(before, seen, rules)
+    is_met = before.link_at(seen.source_id, seen.native_id) is not None
+    if before.links and not is_late and not is_met:
         context = msgspec.structs.replace(context, origin=Origin.ADOPTION)
     hub, conflicts = take(hub, seen, rules, context)
     hub = follow_alerts(hub, seen, context.changed_alerts, rules.sides)
@@ -83,7 +85,7 @@ def absorb(hub: Hub, seen: ObservedIncident, rules: Rules, context: Sighting) ->
         **changed_fields(before.fields, hub.fields),
         **{name: change for name, change in extra.items() if any(change)},
     }
-    draft = revision_of(before, worth_telling(changes), seen, context)
+    draft = revision_of(before, worth_telling(changes), seen, context, is_first=is_late)
     if draft is not None and draft.link_id is None:
         link = hub.link_at(seen.source_id, seen.native_id)
         draft = msgspec.structs.replace(draft, link_id=link.id if link else None)
@@ -91,6 +93,17 @@ def absorb(hub: Hub, seen: ObservedIncident, rules: Rules, context: Sighting) ->
     planned = plan(hub, rules, context.now)
     conflicts += of_tasks
     return Step(hub=planned, revision=draft, conflicts=conflicts, notices=notices)
+
+
+def _is_late_original(before: Hub, seen: ObservedIncident, rules: Rules) -> bool:
+    """Tell whether the product that detects is heard for the first time, after its copies.
+
+    To whatever an incident's beginning sets off, this is the beginning: copies alone prove nothing.
+    """
+    if rules.sides.is_mirror(seen.source_id) or before.merged_into is not None:
+        return False
+    copies = [rules.sides.is_mirror(link.source_id) for link in before.links]
+    return bool(copies) and all(copies)
 
 
 def take(
@@ -178,15 +191,15 @@ def _settle_sending(hub: Hub, link: Link) -> Link:
 
 def _first_sight(hub: Hub, seen: ObservedIncident, rules: Rules, context: Sighting) -> Hub:
     link = _new_link(hub, seen, rules, context)
+    if seen.created_for is not None:
+        # ours from before: this journal did not make it, so what differs is for a person to see
+        link = msgspec.structs.replace(link, is_ours=True)
     if not rules.sides.taking_part(hub):
         return _opened(hub, link, seen, rules)
     if (write := _our_create(hub, link)) is not None:
         hub = hub.with_write(msgspec.structs.replace(write, state=WriteState.APPLIED))
         sent = _sent_by_create(hub, write, link, seen, rules)
         return hub.with_link(msgspec.structs.replace(link, is_ours=True, shadow=sent))
-    if seen.created_for is not None:
-        # ours from before: this journal did not make it, so what differs is for a person to see
-        link = msgspec.structs.replace(link, is_ours=True)
     hub = replace_ours(hub, link, rules)
     hub = meet(hub, link, rules, is_accepted=context.is_accepted)
     return hub if rules.sides.is_mirror(link.source_id) else vouch_for_all(hub, link, rules)
@@ -290,10 +303,18 @@ def replace_ours(hub: Hub, link: Link, rules: Rules) -> Hub:
 
 
 def revision_of(
-    before: Hub, changes: dict[str, Any], seen: ObservedIncident, context: Sighting
+    before: Hub,
+    changes: dict[str, Any],
+    seen: ObservedIncident,
+    context: Sighting,
+    *,
+    is_first: bool = False,
 ) -> RevisionDraft | None:
-    """Draft the revision that a change amounts to; None where nothing canonical differs."""
-    is_first = before.revision == 0
+    """Draft the revision that a change amounts to; None where nothing canonical differs.
+
+    The first one is told whatever it says; `is_first` says that a later one counts as such.
+    """
+    is_first = is_first or before.revision == 0
     if not is_first and not changes:
         return None
     stamp = seen.created_at if is_first else seen.changed_at

@@ -13,6 +13,7 @@ from quell.sync.absorb import absorb
 from quell.sync.merge import inherit, merge
 from quell.sync.moves import lose
 from quell.sync.natives import is_native, mention
+from quell.sync.plan.copies import belongs_in
 from quell.sync.policy import SyncPolicy
 from quell.sync.routes import Routes
 from quell.sync.rules import Rules
@@ -44,6 +45,10 @@ class Decider:
     def has_routes(self) -> bool:
         """Tell whether rules have to see the incident whole to say where it goes."""
         return not self.rules.routes.is_plain
+
+    def belongs_in(self, hub: Hub, source_id: SourceId) -> bool:
+        """Tell whether a copy of an incident is meant to be in a source."""
+        return belongs_in(hub, source_id, self.rules)
 
     def absorb(self, hub: Hub, seen: ObservedIncident, context: Sighting) -> Step:
         """Take an observation into a hub."""

@@ -1,4 +1,4 @@
-"""Makes an observation fit to be stored: text that no database or JSON writer can hold is marked."""
+"""Makes an observation fit to be stored: text that nothing can hold is marked, alerts have names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import Any, TypeGuard
 
 import msgspec
 
+from quell.domain.incident import Alert
 from quell.domain.ports import ObservedIncident
+from quell.sync.remarks import content_digest
 
 __all__ = ["cleaned"]
 
@@ -16,6 +18,27 @@ def cleaned(seen: ObservedIncident) -> ObservedIncident:
 
     What is compared and what was stored would otherwise differ for ever.
     """
+    return _with_names(_holdable(seen))
+
+
+def _with_names(seen: ObservedIncident) -> ObservedIncident:
+    """Give alerts that came without an id one that follows from what they say, and where."""
+    if all(alert.id for alert in (*(seen.alerts or ()), *seen.news)):
+        return seen
+    alerts = seen.alerts and tuple(_named(alert, seen) for alert in seen.alerts)
+    news = tuple(_named(alert, seen) for alert in seen.news)
+    return msgspec.structs.replace(seen, alerts=alerts, news=news)
+
+
+def _named(alert: Alert, seen: ObservedIncident) -> Alert:
+    if alert.id:
+        return alert
+    # nameless ones of two incidents would else be one alert, which wanders between them
+    digest = content_digest([seen.native_id, msgspec.to_builtins(alert)])
+    return msgspec.structs.replace(alert, id=f"nameless-{digest}")
+
+
+def _holdable(seen: ObservedIncident) -> ObservedIncident:
     try:
         if b"\\u0000" not in msgspec.json.encode(seen):
             return seen
@@ -38,5 +61,6 @@ def _is_table(value: Any) -> TypeGuard[dict[Any, Any]]:
     return isinstance(value, dict)
 
 
-def _is_list(value: Any) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
+def _is_list(value: Any) -> TypeGuard[list[Any] | tuple[Any, ...] | frozenset[Any]]:
+    # comments, alerts and tasks are tuples, tags a set: these types stay as they are
+    return isinstance(value, list | tuple | set | frozenset)

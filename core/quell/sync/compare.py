@@ -5,21 +5,25 @@ It trusts the journal only for which copy belongs to which incident.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from quell.domain.hub import Hub, Link
 from quell.domain.ids import SourceId
+from quell.domain.incident import IncidentFields
 from quell.domain.ports import IncidentSource, ObservedIncident
 from quell.errors import AnswerNotFound
 from quell.journal import hubs, links
 from quell.sync.bench import Bench
 from quell.sync.clean import cleaned
+from quell.sync.compare_tasks import task_gaps
+from quell.sync.derive import WRITTEN, derived, is_stale
 from quell.sync.poll import close_pages
 from quell.sync.reconcile import plain
 from quell.sync.remarks import keys_in
+from quell.sync.rules import Rules
 from quell.sync.sides import FIELDS
 
 __all__ = ["Comparison", "Disagreement", "compare"]
@@ -87,6 +91,7 @@ async def _compare_one(
     origin = cleaned(await source.fetch(native_id))
     pairs = 0
     found: list[Disagreement] = []
+    looks: dict[str, tuple[Link, ObservedIncident]] = {link.id: (link, origin)}
     together = bench.sides.taking_part(hub)
     for mirror in bench.sides.mirrors():
         there = [one for one in hub.links if one.source_id == mirror.source_id]
@@ -95,19 +100,27 @@ async def _compare_one(
             found.append(_gap(hub, mirror.source_id, "", "copy"))
         for copy in live:
             pairs += 1
-            found += await _compare_copy(bench, hub, link, origin, copy)
-    return pairs, found
+            try:
+                seen = cleaned(await mirror.fetch(copy.native_id))
+            except AnswerNotFound:
+                found.append(_gap(hub, copy.source_id, copy.native_id, "copy"))
+                continue
+            looks[copy.id] = (copy, seen)
+            found += _compare_copy(bench, hub, link, origin, copy, seen)
+    return pairs, [*found, *_tasks(hub, looks, await bench.rules())]
 
 
-async def _compare_copy(
-    bench: Bench, hub: Hub, link: Link, origin: ObservedIncident, copy: Link
+def _compare_copy(
+    bench: Bench,
+    hub: Hub,
+    link: Link,
+    origin: ObservedIncident,
+    copy: Link,
+    seen: ObservedIncident,
 ) -> list[Disagreement]:
-    try:
-        seen = cleaned(await bench.sides[copy.source_id].fetch(copy.native_id))
-    except AnswerNotFound:
-        return [_gap(hub, copy.source_id, copy.native_id, "copy")]
     return [
         *_fields(bench, hub, link, origin, copy, seen),
+        *_activity(bench, hub, origin, copy, seen),
         *_comments(hub, link, origin, copy, seen),
         *_alerts(hub, origin, copy, seen),
     ]
@@ -138,6 +151,31 @@ def _fields(
                 plain(getattr(origin.fields, name)),
                 plain(getattr(seen.fields, name)),
             )
+
+
+def _activity(
+    bench: Bench, hub: Hub, origin: ObservedIncident, copy: Link, seen: ObservedIncident
+) -> Iterator[Disagreement]:
+    """Compare when it began and went on; a copy may be as far behind as is not worth a write."""
+    if not copy.is_ours or not origin.alerts:
+        return
+    expected = derived(IncidentFields(), origin.alerts, is_whole=True)
+    for name in WRITTEN:
+        wanted = getattr(expected, name)
+        if wanted is None or name in bench.policy.ignored or not bench.sides.writes(copy, name):
+            continue
+        stands = bench.sides.stands(copy, name, expected, seen.native)
+        if not stands and is_stale(expected, seen.fields, name):
+            there = plain(getattr(seen.fields, name))
+            yield _gap(hub, copy.source_id, copy.native_id, name, plain(wanted), there)
+
+
+def _tasks(
+    hub: Hub, looks: Mapping[str, tuple[Link, ObservedIncident]], rules: Rules
+) -> Iterator[Disagreement]:
+    for gap in task_gaps(hub, looks, rules):
+        link = gap.link
+        yield _gap(hub, link.source_id, link.native_id, "tasks", gap.there, gap.here)
 
 
 def _comments(

@@ -15,7 +15,15 @@ from quell.domain.incident import Alert, IncidentFields
 from quell.domain.ports import ObservedIncident
 from quell.sync.sides import Sides
 
-__all__ = ["derived", "due_derived", "follow_alerts", "joined", "worth_telling"]
+__all__ = [
+    "WRITTEN",
+    "derived",
+    "due_derived",
+    "follow_alerts",
+    "is_stale",
+    "joined",
+    "worth_telling",
+]
 
 #: derived fields that some products let us write
 WRITTEN = ("first_activity", "last_activity")
@@ -88,11 +96,12 @@ def due_derived(
         and sides.writes(link, name)
         and not sides.stands(link, name, hub.fields, native)
     }
-    is_far = any(_is_stale(hub.fields, link.observed.fields, name) for name in due)
+    is_far = any(is_stale(hub.fields, link.observed.fields, name) for name in due)
     return due if rides_along or is_far else {}
 
 
-def _is_stale(fields: IncidentFields, copy: IncidentFields, name: str) -> bool:
+def is_stale(fields: IncidentFields, copy: IncidentFields, name: str) -> bool:
+    """Tell whether a copy is so far from what follows from alerts that this alone is worth a write."""
     there: datetime | None = getattr(copy, name)
     return there is None or abs(getattr(fields, name) - there) > STALE
 

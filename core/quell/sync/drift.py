@@ -41,7 +41,9 @@ async def accept_drift(bench: Bench, source_id: SourceId | None, by: str) -> int
         await bench.journal.commit(hubs.change(bench.tenant_id, incident_id, decide))
     for source in bench.sides:
         if source_id in (None, source.source_id):
-            write = sync_switches.accept_source(bench.tenant_id, source.source_id, by)
+            write = sync_switches.accept_source(
+                bench.tenant_id, source.source_id, by, chain=bench.worker
+            )
             await bench.journal.commit(write)
     return len(waiting)
 

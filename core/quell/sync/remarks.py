@@ -34,9 +34,11 @@ __all__ = [
 ]
 
 _KEY = re.compile(r"\[quell ([a-z2-7]{16})\]")
-#: direction overrides and isolates, and everything that is not printable but newline and tab
+#: what a line of ours on somebody's words begins with: in their words it would speak for others
+_OURS = re.compile(r"\[(?=\s*quell\b)", re.IGNORECASE)
+#: direction marks, overrides and isolates, and everything that is not printable but newline and tab
 _HIDDEN = re.compile(
-    "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+    "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
 #: room for our key and the line that says who wrote it
 HEADER = 400
@@ -136,8 +138,8 @@ def line(text: str) -> str:
 
 
 def _shown(text: str) -> str:
-    whole = text.encode("utf-8", "replace").decode()
-    return _HIDDEN.sub("", whole.replace("\r\n", "\n").replace("\r", "\n"))
+    whole = text.encode("utf-8", "replace").decode().replace("\r\n", "\n").replace("\r", "\n")
+    return _OURS.sub("(", _HIDDEN.sub("", whole))
 
 
 # -- alerts --------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ def vouch_changes(hub: Hub, link: Link, rules: Rules) -> Hub:
             continue
         if _is_anothers_word(hub, link, name, rules):
             continue
-        value = _tags(marks.get(name), link) if name == "tags" else _said(name, link)
+        value = _tags(hub, link) if name == "tags" else _said(name, link)
         marks[name] = _vouched(marks.get(name), name, link, value)
     return hub if marks == hub.marks else hub.replace(marks=marks)
 
@@ -82,12 +82,16 @@ def _said(name: str, link: Link) -> Any:
     return plain(getattr(link.observed.fields, name))
 
 
-def _tags(mark: Mark | None, link: Link) -> list[str]:
-    """Add and take away what this side did; tags that came from elsewhere stay out."""
+def _tags(hub: Hub, link: Link) -> list[str]:
+    """Add and take away what this side did; tags that came from elsewhere stay out.
+
+    A tag that the incident has already was somebody else's first: it may be what we sent here.
+    """
+    mark = hub.marks.get("tags")
     before, now = link.shadow.fields.tags, link.observed.fields.tags
     known = cast("list[str] | msgspec.UnsetType", mark.vouched if mark else msgspec.UNSET)
     tags = frozenset(known) if known is not msgspec.UNSET else frozenset[str]()
-    return sorted((tags - (before - now)) | (now - before))
+    return sorted((tags - (before - now)) | (now - before - hub.fields.tags))
 
 
 def _vouched(mark: Mark | None, name: str, link: Link, value: Any) -> Mark:

@@ -127,6 +127,29 @@ def test_another_value_can_be_written_and_what_is_no_value_is_refused(desk: Desk
     assert desk.original.body["displayName"] == desk.copy.properties["title"] == "third"
 
 
+def test_another_choice_after_a_command_that_broke_off_is_written(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given: the first choice was written, and not put on record as the answer
+    desk.disagree("broken")
+    row = the_open_one(desk)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr("quell.cli.conflicts._settle", die)
+        desk.quell.inside("conflicts", "resolve", row["id"], "--value", '"one"', "--yes")
+    assert desk.original.body["displayName"] == "one"
+
+    # when
+    done = desk.quell.inside("conflicts", "resolve", row["id"], "--value", '"two"', "--yes")
+
+    # then
+    assert done.code == ExitCode.DONE, done.err
+    assert desk.original.body["displayName"] == "two"
+
+
 def test_a_conflict_that_is_not_there_is_said_to_be_missing(desk: Desk) -> None:
     shown = desk.quell.inside("conflicts", "show", "nothing")
 

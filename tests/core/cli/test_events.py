@@ -94,16 +94,62 @@ def test_what_is_refused_is_shown_and_can_be_sent_again_or_given_up(
     assert simulator.tenant.ingested["Custom-QuellAlerts_CL"] != []
 
 
+def test_the_doctor_says_which_rule_is_not_permitted_and_sends_no_row(
+    quell: Shell, simulator: RunningSimulator
+) -> None:
+    # given
+    choose(quell, "Alerts")
+    grants = simulator.tenant.registrations["sync"].grants
+    api = next(api for api, held in grants.items() if "Monitoring Metrics Publisher" in held)
+
+    # when
+    good = quell.inside("doctor", "--json")
+    grants.pop(api)
+    bad = quell.inside("doctor", "--json")
+
+    # then
+    what = "events to sentinel alerts/Custom-QuellAlerts_CL"
+    assert (good.code, bad.code) == (ExitCode.DONE, ExitCode.NO)
+    assert [row["ok"] for row in good.json if row["what"] == what] == [True]
+    (wrong,) = [row for row in bad.json if not row["ok"]]
+    assert wrong["what"] == what
+    assert "Monitoring Metrics Publisher" in wrong["remedy"]
+    assert not any(simulator.tenant.ingested.values())
+
+
+def test_what_events_need_is_listed_with_the_other_permissions(quell: Shell) -> None:
+    shown = quell.inside("permissions", "--json")
+
+    needs = {(row["identity"], row["permission"]): row["for"] for row in shown.json}
+    publisher = "Monitoring Metrics Publisher on the data collection rules"
+    assert needs["sync", publisher] == ["events: all tables"]
+    assert "events: all other tables" in needs["reader", "ThreatHunting.Read.All"]
+    assert ("sync", "SecurityIncident.ReadWrite.All") in needs
+
+
+def test_a_stream_that_is_not_there_can_be_neither_retried_nor_dropped(
+    quell: Shell, simulator: RunningSimulator
+) -> None:
+    choose(quell, "Alerts")
+
+    for command in ("retry", "drop"):
+        refused = quell.inside("events", command, "--stream", "alerts/Martians")
+
+        assert refused.code == ExitCode.NO
+        assert "quell events status" in refused.err
+
+
 def test_a_table_that_nobody_has_is_a_wrong_setting(
     quell: Shell, simulator: RunningSimulator
 ) -> None:
     choose(quell, "Martians")
 
-    shown = quell.inside("events", "status")
+    for command in (("events", "status"), ("config", "check")):
+        shown = quell.inside(*command)
 
-    assert shown.code == ExitCode.SETTINGS
-    assert "events.tables" in shown.err
-    assert "quell events tables" in shown.err
+        assert shown.code == ExitCode.SETTINGS
+        assert "events.tables" in shown.err
+        assert "quell events tables" in shown.err
 
 
 def test_a_bundled_plugins_command_is_listed_and_run_unless_the_plugin_is_disabled(

@@ -123,6 +123,34 @@ async def test_a_change_in_a_mirror_is_no_trigger_unless_policy_names_it(
     journal.close()
 
 
+@pytest.mark.parametrize(("source_id", "count"), [("mirror", 0), ("origin", 1)])
+async def test_a_runs_change_has_the_authority_of_what_had_started_the_run(
+    source_id: str, count: int
+) -> None:
+    # given: a comment starts a remark, and remarks start containment
+    clock = TestClock()
+    journal = Journal.open("sqlite://", clock=clock)
+    policy = GuardPolicy(auto=frozenset({"device.isolate"}), authority=frozenset({"origin"}))
+    world = World(journal, clock, policy=policy)
+    world.arm()
+    world.activate(NOTE.replace("created, severity_changed", "comment_added"))
+    incident_id = world.add_incident(DEVICE)
+    copy = CopyView(source_id=SourceId("origin"), system="detector", native_id="7")
+    view = msgspec.structs.replace(world.view(incident_id), copies=(copy,))
+    said = world.revise(incident_id, IncidentEvent.COMMENT_ADDED, source_id=source_id)
+    (run_id,) = await world.engine.match(said, view)
+    world.activate(CONTAIN.replace("created, severity_changed, alerts_added", "comment_added"))
+
+    # when
+    echo = world.revise(incident_id, IncidentEvent.COMMENT_ADDED, caused_by=run_id, depth=1)
+    begun = await world.engine.match(echo, view)
+
+    # then
+    assert len(begun) == count
+    world.close()
+    journal.close()
+
+
 async def test_a_steps_condition_reads_what_was_vouched_for_and_its_text_what_is_shown(
     world: World,
 ) -> None:

@@ -94,8 +94,8 @@ async def test_both_copies_are_told_once_where_an_alert_went(world: World) -> No
     await world.settle()
 
     # then
-    left = [text for text in world.mirror.texts_of(world.copy_of("7")) if "a2" in text]
-    came = [text for text in world.mirror.texts_of(world.copy_of("8")) if "a2" in text]
+    left = [text for text in world.mirror.texts_of(world.copy_of("7")) if "alert a2" in text]
+    came = [text for text in world.mirror.texts_of(world.copy_of("8")) if "alert a2" in text]
     assert len(left) == 2
     assert any("Moved to https://detector.example/8" in text for text in left)
     assert len(came) == 1
