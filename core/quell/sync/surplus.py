@@ -14,9 +14,10 @@ from quell.domain.hub import Acceptance, Conflict, Hub, Link
 from quell.domain.ids import SourceId
 from quell.sync.comments import retire
 from quell.sync.first_contact import meet
+from quell.sync.reconcile import take_over
 from quell.sync.rules import Rules
 
-__all__ = ["one_each"]
+__all__ = ["new_tags", "one_each"]
 
 
 def one_each(hub: Hub, rules: Rules) -> tuple[Hub, tuple[Conflict, ...]]:
@@ -27,7 +28,27 @@ def one_each(hub: Hub, rules: Rules) -> tuple[Hub, tuple[Conflict, ...]]:
             hub = _revived(hub, source_id, rules)
             hub, found = _chosen(hub, source_id, rules)
             conflicts += found
-    return hub, tuple(conflicts)
+    return _with_late_tags(hub, rules), tuple(conflicts)
+
+
+def _with_late_tags(hub: Hub, rules: Rules) -> Hub:
+    """Keep what people tag in a copy of ours that another has taken the place of, before or since."""
+    if "tags" in rules.policy.ignored:
+        return hub
+    for link in hub.links:
+        if link.is_ours and link.retired_to is not None and link.source_id in rules.sides:
+            tags = hub.fields.tags | new_tags(link)
+            # nobody is asked any more whether to accept it
+            settled = msgspec.structs.replace(take_over(link), acceptance=Acceptance.ACCEPTED)
+            hub = hub.replace(fields=hub.fields.replace({"tags": tags})).with_link(settled)
+    return hub
+
+
+def new_tags(link: Link) -> frozenset[str]:
+    """List the tags of a copy that the incident was not given yet; all, where it is pending."""
+    is_pending = link.acceptance is Acceptance.PENDING
+    known: frozenset[str] = frozenset() if is_pending else link.shadow.fields.tags
+    return link.observed.fields.tags - known
 
 
 def _chosen(hub: Hub, source_id: SourceId, rules: Rules) -> tuple[Hub, list[Conflict]]:
