@@ -81,7 +81,12 @@ def pending(tenant_id: TenantId, source_id: SourceId | None = None) -> Question[
 
     def ask(tx: Transaction) -> list[IncidentId]:
         statement = sa.select(links.c.incident_id, sa.func.min(links.c.created_at)).where(
-            links.c.tenant_id == tenant_id, links.c.acceptance == Acceptance.PENDING.value
+            links.c.tenant_id == tenant_id,
+            links.c.acceptance == Acceptance.PENDING.value,
+            # nobody can accept what takes no part any more
+            links.c.deleted_at.is_(None),
+            links.c.retired_to.is_(None),
+            links.c.merged_into_native_id.is_(None),
         )
         if source_id is not None:
             statement = statement.where(links.c.source_id == source_id)

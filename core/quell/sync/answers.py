@@ -33,6 +33,7 @@ __all__ = [
     "conflicted",
     "conflicts_of",
     "given_up",
+    "is_shown",
     "parked",
     "postponed",
     "settled_by_look",
@@ -128,9 +129,14 @@ def _overwritten(write: IncidentWrite, answer: ObservedIncident) -> tuple[Confli
     )
 
 
+def is_shown(write: IncidentWrite, native: Mapping[str, Any]) -> bool:
+    """Tell whether a copy shows all that a write intends."""
+    return all(native.get(name) == raw for name, raw in write.intended.items())
+
+
 def settled_by_look(hub: Hub, write: IncidentWrite, native: Mapping[str, Any]) -> Hub:
     """Settle a write that may have happened by what its copy shows now."""
-    if all(native.get(name) == raw for name, raw in write.intended.items()):
+    if is_shown(write, native):
         return hub.with_write(msgspec.structs.replace(write, state=WriteState.APPLIED))
     again = WriteState.PLANNED if write.kind is WriteKind.RETIRE else WriteState.SUPERSEDED
     return hub.with_write(

@@ -15,7 +15,7 @@ from quell.sync.derive import joined
 from quell.sync.first_contact import settle_alike
 from quell.sync.plan import plan, superseded
 from quell.sync.rules import Rules
-from quell.sync.surplus import one_each
+from quell.sync.surplus import new_tags, one_each
 from quell.sync.tasks import carry_tasks, task_changes
 
 __all__ = ["inherit", "merge"]
@@ -65,14 +65,17 @@ def _new_tags(before: Hub, loser: Hub, seen: ObservedIncident) -> frozenset[str]
     """List the tags that were put on a copy since it was last read."""
     old = before.link_at(seen.source_id, seen.native_id)
     now = loser.link_at(seen.source_id, seen.native_id)
-    if old is None or now is None:
+    if now is None:
         return frozenset()
-    return now.observed.fields.tags - old.observed.fields.tags
+    # one that is met only now was never asked
+    known: frozenset[str] = old.observed.fields.tags if old is not None else frozenset()
+    return now.observed.fields.tags - known
 
 
 def _won(winner: Hub, loser: Hub, rules: Rules, context: Sighting) -> Step:
+    tags = winner.fields.tags.union(loser.fields.tags, *map(new_tags, loser.links))
     hub = winner.replace(
-        fields=winner.fields.replace({"tags": winner.fields.tags | loser.fields.tags}),
+        fields=winner.fields.replace({"tags": tags}),
         marks=_with_vouched_tags(winner, loser),
     )
     hub = hub.replace(fields=joined(hub.fields, loser.fields))

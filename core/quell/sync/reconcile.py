@@ -93,7 +93,7 @@ def _claims(name: str, hub: Hub, links: Sequence[Link], sides: Sides) -> list[Cl
     news = [link for link in links if _has_news(name, hub.fields, link, sides)]
     claims = [_claim(name, link) for link in news]
     mark = hub.marks.get(name)
-    if mark is not None and any(_is_behind(name, hub.fields, link, sides) for link in news):
+    if mark is not None and any(_is_unaware(name, hub, mark, link, sides) for link in news):
         own = getattr(hub.fields, name)
         claims.append(Claim(value=own, mark=mark, link=None))
     return claims
@@ -118,6 +118,25 @@ def _is_half_brought(fields: IncidentFields, link: Link, sides: Sides) -> bool:
         return False
     left = {Determination.UNKNOWN, before.determination if before else Determination.UNKNOWN}
     return said.determination in left and _is_behind("verdict", fields, link, sides)
+
+
+def _is_unaware(name: str, hub: Hub, mark: Mark, link: Link, sides: Sides) -> bool:
+    """Tell whether the side may have changed the field without the value that is on record."""
+    if link.acceptance is Acceptance.PENDING or not sides.writes(link, name):
+        return False
+    return _is_behind(name, hub.fields, link, sides) or _is_unshown(name, hub, mark, link)
+
+
+def _is_unshown(name: str, hub: Hub, mark: Mark, link: Link) -> bool:
+    """Tell whether our value has changed since the side was last seen, in what it cannot show.
+
+    Nothing had to be written there, so that the copy was in step tells nothing.
+    """
+    if mark.link_id == link.id:
+        return False
+    after = link.bounds[name].after if name in link.bounds else None
+    is_in_full = getattr(link.shadow.fields, name) == getattr(hub.fields, name)
+    return after is not None and mark.bounds.since > after and not is_in_full
 
 
 def _is_behind(name: str, fields: IncidentFields, link: Link, sides: Sides) -> bool:

@@ -17,7 +17,15 @@ from quell.domain.incident import Task
 from quell.domain.ports import ObservedIncident
 from quell.sync.remarks import line, short_digest
 
-__all__ = ["absorb_tasks", "carry_tasks", "confirm_task", "is_there", "state_of", "task_changes"]
+__all__ = [
+    "absorb_tasks",
+    "carry_tasks",
+    "confirm_task",
+    "is_there",
+    "read_copy",
+    "state_of",
+    "task_changes",
+]
 
 
 def absorb_tasks(hub: Hub, seen: ObservedIncident) -> tuple[Hub, tuple[Conflict, ...]]:
@@ -74,7 +82,7 @@ def confirm_task(hub: Hub, write: IncidentWrite, made: Task) -> Hub:
             # two tasks of the same words were told apart wrongly
             rest = {one: copy for one, copy in other.copies.items() if one != link_id}
             hub = hub.with_task(msgspec.structs.replace(other, copies=rest))
-    copy = msgspec.structs.replace(_copy(made), sent=state_of(write.intended))
+    copy = msgspec.structs.replace(read_copy(made), sent=state_of(write.intended))
     return hub.with_task(_with_copy(known, link_id, copy))
 
 
@@ -121,7 +129,7 @@ def _made(hub: Hub, link: Link, task: Task) -> HubTask:
         title=task.title,
         description=task.description,
         is_done=task.is_done,
-        copies={link.id: _copy(task)},
+        copies={link.id: read_copy(task)},
     )
 
 
@@ -131,8 +139,8 @@ def _moved(known: HubTask, link: Link, task: Task) -> HubTask:
     if copy is None:
         # found by its words: what is done anywhere is done
         is_done = known.is_done or task.is_done
-        return _with_copy(msgspec.structs.replace(known, is_done=is_done), link.id, _copy(task))
-    read = _copy(task)
+        return _with_copy(msgspec.structs.replace(known, is_done=is_done), link.id, read_copy(task))
+    read = read_copy(task)
     if (read.is_done, read.words) == (copy.is_done, copy.words):
         return _with_copy(known, link.id, msgspec.structs.replace(copy, is_gone=False))
     changes: dict[str, Any] = {}
@@ -171,7 +179,8 @@ def _with_copy(task: HubTask, link_id: str, copy: TaskCopy) -> HubTask:
     return msgspec.structs.replace(task, copies={**task.copies, link_id: copy})
 
 
-def _copy(task: Task) -> TaskCopy:
+def read_copy(task: Task) -> TaskCopy:
+    """Give what is remembered of a task as a copy shows it."""
     return TaskCopy(
         native_key=task.key, is_done=task.is_done, words=_words(task.title, task.description)
     )

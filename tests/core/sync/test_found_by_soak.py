@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from tests.sync_world import World
+from tests.core.sync.test_first_contact import adopt
+from tests.sync_model import verdict
+from tests.sync_world import TENANT, World
 
-from quell.domain.incident import Severity
+from quell.domain.incident import Alert, Severity, Status
 from quell.errors import ServerFailure
+from quell.journal import conflicts, links
 
 pytestmark = pytest.mark.anyio
 
@@ -83,3 +86,203 @@ async def test_what_is_said_in_a_losers_copy_and_read_after_the_merge_goes_to_th
     assert "late" in world.origin.fields_of("8").tags
     assert "late" in world.mirror.fields_of(kept).tags
     assert (await world.sync.pass_once()).applied == 0
+
+
+async def test_incidents_that_were_told_the_same_in_the_same_words_can_be_merged(
+    world: World,
+) -> None:
+    # given: each had an alert, and lost it as its first change
+    for native_id in ("7", "8"):
+        record = world.origin.add(native_id)
+        record.alerts = [Alert(id="alert-1", title="one")]
+        await world.settle()
+        record.alerts = []
+        world.origin.touch(record)
+        await world.settle()
+    told = [{one.origin_key for one in world.hub(native_id).comments} for native_id in ("7", "8")]
+    assert told[0] & told[1]
+
+    # when
+    world.origin.merge("7", "8")
+    await world.settle()
+
+    # then
+    assert world.hub("7").merged_into == world.hub("8").id
+    assert (await world.sync.pass_once()).is_quiet
+
+
+async def replaced(world: World) -> str:
+    """Let the product's own copy take the place of the one that we made; gives ours."""
+    world.origin.add("7")
+    await world.settle()
+    ours = world.copy_of("7")
+    adopt(world, "7", "m1")
+    await world.settle()
+    assert world.copy_of("7") == "m1"
+    return ours
+
+
+async def test_a_tag_that_is_put_on_our_copy_after_another_took_its_place_is_kept(
+    world: World,
+) -> None:
+    # given
+    ours = await replaced(world)
+    world.mirror.edit(ours, tags=frozenset({"late"}))
+
+    # when
+    await world.settle()
+
+    # then
+    assert world.origin.fields_of("7").tags == {"late"}
+    assert world.mirror.fields_of("m1").tags == {"late"}
+
+    # when: somebody takes it off again where the incident goes on
+    world.origin.edit("7", tags=frozenset())
+    await world.settle()
+    world.mirror.touch(world.mirror.records[ours])
+    await world.settle()
+
+    # then: that it still is on the old copy does not bring it back
+    assert world.mirror.fields_of("m1").tags == frozenset()
+
+
+async def test_a_tag_that_is_read_together_with_the_copy_that_takes_over_is_kept(
+    world: World,
+) -> None:
+    # given: the product's own copy comes in the same poll, and before ours
+    world.origin.add("7")
+    await world.settle()
+    ours = world.copy_of("7")
+    adopt(world, "7", "m1")
+    world.clock.advance(seconds=1)
+    world.mirror.edit(ours, tags=frozenset({"late"}))
+
+    # when
+    await world.settle()
+
+    # then
+    assert world.copy_of("7") == "m1"
+    assert world.origin.fields_of("7").tags == {"late"}
+
+
+async def test_a_task_that_is_made_in_our_copy_after_another_took_its_place_is_carried(
+    world: World,
+) -> None:
+    # given
+    ours = await replaced(world)
+    world.mirror.set_task(ours, "late", "call them back")
+
+    # when
+    await world.settle()
+
+    # then
+    assert world.mirror.tasks_of("m1") == {"call them back": False}
+
+
+async def test_a_tag_that_a_losers_last_look_brings_goes_to_the_winner(world: World) -> None:
+    # given: it is read for the first time when the incident is merged already
+    world.origin.add("7")
+    world.origin.add("8")
+    await world.settle()
+    world.origin.edit("7", tags=frozenset({"last"}))
+    world.origin.merge("7", "8")
+
+    # when
+    await world.settle()
+
+    # then
+    assert "last" in world.origin.fields_of("8").tags
+    assert "last" in world.mirror.fields_of(world.copy_of("8")).tags
+
+
+async def test_a_tag_of_a_losers_copy_that_nobody_has_accepted_goes_to_the_winner(
+    world: World,
+) -> None:
+    # given
+    world.origin.add("7")
+    world.origin.add("8")
+    adopt(world, "7", "m1")
+    world.mirror.edit("m1", tags=frozenset({"theirs"}))
+    await world.settle()
+    assert "theirs" not in world.origin.fields_of("7").tags
+
+    # when
+    world.origin.merge("7", "8")
+    await world.settle()
+
+    # then
+    assert "theirs" in world.hub("8").fields.tags
+
+
+async def test_a_losers_copy_that_somebody_closed_meanwhile_is_not_closed_again(
+    world: World,
+) -> None:
+    # given: the merge is read first, and then that a person has closed the copy
+    loser = await merged(world)
+    world.mirror.edit(loser, status=Status.CLOSED)
+    world.take_calls()
+
+    # when
+    await world.settle()
+
+    # then
+    assert world.mirror.fields_of(loser).status is Status.CLOSED
+    assert "update" not in world.take_calls()
+
+
+async def test_a_copy_that_was_put_aside_waits_for_nobody_to_accept_it(world: World) -> None:
+    # given: the product has two copies of one incident, and both differ
+    world.origin.add("7")
+    adopt(world, "7", "m1", severity=Severity.HIGH)
+    adopt(world, "7", "m2", title="another")
+    await world.settle()
+    assert world.journal.ask_now(links.pending(TENANT)) == [world.hub("7").id]
+
+    # when
+    accepted = await world.sync.accept(None, "ada")
+
+    # then
+    assert accepted == 1
+    assert world.journal.ask_now(links.pending(TENANT)) == []
+    assert await world.sync.accept(None, "ada") == 0
+
+
+async def test_what_the_copy_cannot_show_of_a_verdict_is_not_overwritten_without_a_record(
+    world: World,
+) -> None:
+    # given: only the determination changes at the origin, and the copy has no determinations
+    world.origin.add("7", verdict=verdict("undetermined"))
+    await world.settle()
+    world.mirror.edit(world.copy_of("7"), verdict=verdict("false_positive"))
+    world.origin.edit("7", verdict=verdict("undetermined", "security_personnel"))
+
+    # when: the origin is read first
+    await world.settle()
+
+    # then
+    (conflict,) = world.journal.ask_now(conflicts.listed(TENANT))
+    assert (conflict.field, conflict.kind) == ("verdict", "both_changed")
+    determinations = {side["value"]["determination"] for side in conflict.body["sides"]}
+    assert determinations == {"unknown", "security_personnel"}
+    assert world.origin.fields_of("7").verdict == verdict("false_positive")
+
+
+async def test_a_verdict_changed_after_the_copy_was_seen_in_step_is_no_conflict(
+    world: World,
+) -> None:
+    # given: the copy is read again after the determination has changed
+    world.origin.add("7", verdict=verdict("undetermined"))
+    await world.settle()
+    world.origin.edit("7", verdict=verdict("undetermined", "security_personnel"))
+    await world.settle()
+    world.clock.advance(minutes=20)
+    world.mirror.say(world.copy_of("7"), "seen")
+    await world.settle()
+
+    # when
+    world.mirror.edit(world.copy_of("7"), verdict=verdict("false_positive"))
+    await world.settle()
+
+    # then
+    assert world.journal.ask_now(conflicts.listed(TENANT)) == []
+    assert world.origin.fields_of("7").verdict == verdict("false_positive")

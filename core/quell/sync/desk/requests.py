@@ -16,7 +16,7 @@ from quell.domain.ports import Detail, NewIncident, ObservedIncident
 from quell.errors import NotFoundError, RequestRefused, WriteConflict
 from quell.journal import alerts, hubs
 from quell.sync.absorb import is_stale
-from quell.sync.answers import answered, conflicted, settled_by_look, without_stamp
+from quell.sync.answers import answered, conflicted, is_shown, settled_by_look, without_stamp
 from quell.sync.bench import Bench, Decider
 from quell.sync.clean import cleaned
 from quell.sync.confirm import confirmed, unversioned, wanted_keys
@@ -253,7 +253,11 @@ class Requests:
             found = _find(hub, write.id)
             if found is None or not found.is_open or found.intended != write.intended:
                 return Step(hub=hub)
-            return Step(hub=hub.with_write(_based(hub, sending)))
+            marked = _based(hub, sending)
+            if write.kind in FIELDS_KINDS and is_shown(marked, marked.base or {}):
+                # somebody has done it by themselves: nobody is told again
+                return Step(hub=settled_by_look(hub, marked, marked.base or {}))
+            return Step(hub=hub.with_write(marked))
 
         hub = await self._change(decide)
         marked = _find(hub, write.id)

@@ -19,7 +19,7 @@ from quell.domain.ports import IncidentSource
 from quell.sync.plan.writes import new_write, superseded
 from quell.sync.rules import Rules
 
-__all__ = ["plan_creates", "wait_for_theirs"]
+__all__ = ["belongs_in", "plan_creates", "wait_for_theirs"]
 
 
 def plan_creates(hub: Hub, rules: Rules, now: datetime) -> Hub:
@@ -38,6 +38,13 @@ def plan_creates(hub: Hub, rules: Rules, now: datetime) -> Hub:
         if is_sent and mode is not None:
             hub = _plan_create(hub, origin, source, rules, now, is_overlay=mode == "overlay")
     return hub
+
+
+def belongs_in(hub: Hub, source_id: SourceId, rules: Rules) -> bool:
+    """Tell whether a source has a copy of an incident, is about to get one, or may get one."""
+    is_there = any(link.source_id == source_id for link in hub.links)
+    is_sent = rules.routes.sends(hub, source_id) is True
+    return is_there or is_sent or bool(_creates(hub, source_id))
 
 
 def wait_for_theirs(hub: Hub, source_id: SourceId, until: datetime | None) -> Hub:
