@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -46,7 +46,9 @@ KNOWN = link_to(listed())
 
 def named(value: Any) -> str:
     """Name a parameter the same in every process: a set has no order."""
-    return "+".join(sorted(value)) if isinstance(value, set | frozenset) else str(value)
+    if isinstance(value, set | frozenset):
+        return "+".join(sorted(cast("frozenset[str]", value)))
+    return str(value)
 
 
 @pytest.mark.parametrize(
