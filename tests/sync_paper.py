@@ -21,9 +21,9 @@ from quell.domain.hub import (
 )
 from quell.domain.ids import IncidentId, TenantId
 from quell.domain.incident import Origin
-from quell.sync.absorb import absorb, take
+from quell.sync.absorb.absorb import absorb, take
+from quell.sync.absorb.reconcile import reconcile
 from quell.sync.policy import SyncPolicy
-from quell.sync.reconcile import reconcile
 from quell.sync.rules import Rules
 from quell.sync.sides import Sides
 

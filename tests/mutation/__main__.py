@@ -24,11 +24,11 @@ from tests.mutation.changes import Mutant, mutants
 
 #: what is changed, and the tests that must notice
 MODULES = (
-    "quell.sync.reconcile",
-    "quell.sync.first_contact",
+    "quell.sync.absorb.reconcile",
+    "quell.sync.absorb.first_contact",
     "quell.sync.plan.fields",
-    "quell.sync.absorb",
-    "quell.sync.merge",
+    "quell.sync.absorb.absorb",
+    "quell.sync.absorb.merge",
 )
 TESTS = ("tests/core/sync/pure",)
 #: a change that makes tests go round in circles is noticed too

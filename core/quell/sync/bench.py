@@ -9,10 +9,10 @@ from quell.domain.hub import Hub, LostAlerts, Sighting, Step
 from quell.domain.ids import SourceId, TenantId, WorkerId
 from quell.domain.ports import ObservedIncident
 from quell.journal import Journal, sync_switches
-from quell.sync.absorb import absorb
-from quell.sync.merge import inherit, merge
-from quell.sync.moves import lose
-from quell.sync.natives import is_native, mention
+from quell.sync.absorb.absorb import absorb
+from quell.sync.absorb.merge import inherit, merge
+from quell.sync.absorb.moves import lose
+from quell.sync.absorb.natives import is_native, mention
 from quell.sync.plan.copies import belongs_in
 from quell.sync.policy import SyncPolicy
 from quell.sync.routes import Routes

@@ -16,12 +16,12 @@ from quell.domain.incident import IncidentFields
 from quell.domain.ports import IncidentSource, ObservedIncident
 from quell.errors import AnswerNotFound
 from quell.journal import hubs, links
+from quell.sync.absorb.reconcile import plain
 from quell.sync.bench import Bench
-from quell.sync.clean import cleaned
 from quell.sync.compare_tasks import task_gaps
 from quell.sync.derive import WRITTEN, derived, is_stale
-from quell.sync.poll import close_pages
-from quell.sync.reconcile import plain
+from quell.sync.reading.clean import cleaned
+from quell.sync.reading.poll import close_pages
 from quell.sync.remarks import keys_in
 from quell.sync.rules import Rules
 from quell.sync.sides import FIELDS

@@ -9,9 +9,9 @@ from quell.domain.hub import Hub, RevisionDraft, Step, changed_fields
 from quell.domain.ids import SourceId
 from quell.domain.incident import Origin
 from quell.journal import hubs, links, sync_switches
-from quell.sync.absorb import events_of
+from quell.sync.absorb.absorb import events_of
+from quell.sync.absorb.first_contact import Drift, accept, drift_of, gave_way
 from quell.sync.bench import Bench
-from quell.sync.first_contact import Drift, accept, drift_of, gave_way
 from quell.sync.plan import plan
 from quell.sync.rules import Rules
 

@@ -11,8 +11,8 @@ import msgspec
 from quell.domain.hub import Hub, IncidentWrite, WriteState
 from quell.domain.ids import SourceId
 from quell.journal import hubs, incident_writes, links, sync_switches
+from quell.sync.absorb.first_contact import accept
 from quell.sync.bench import Bench
-from quell.sync.first_contact import accept
 from quell.sync.plan import plan
 from quell.sync.rules import Rules
 

@@ -18,10 +18,10 @@ from quell.domain.incident import Origin
 from quell.domain.view import IncidentView
 from quell.errors import SettingsError
 from quell.journal import hubs, incidents, links, sync_switches
+from quell.sync.absorb.routing import routed
 from quell.sync.bench import Bench
 from quell.sync.plan import plan
 from quell.sync.plan.copies import wait_for_theirs
-from quell.sync.routing import routed
 from quell.sync.rules import Rules
 
 __all__ = ["SourceMode", "keep_up", "list_modes", "switch_mode"]

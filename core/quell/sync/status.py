@@ -10,9 +10,9 @@ import msgspec
 from quell.domain.hub import WriteState
 from quell.domain.ids import SourceId
 from quell.journal import cursors, incident_writes
-from quell.sync.backfill import BackfillProgress, backfill_name, progress_of
 from quell.sync.bench import Bench
-from quell.sync.sweep import sweep_name
+from quell.sync.reading.backfill import BackfillProgress, backfill_name, progress_of
+from quell.sync.reading.sweep import sweep_name
 
 __all__ = ["SourceStatus", "list_status"]
 

@@ -12,21 +12,21 @@ from quell.domain.ids import SourceId, TenantId, WorkerId
 from quell.domain.ports import Clock, IncidentDesk, IncidentSource
 from quell.errors import ConnectorError
 from quell.journal import Journal
-from quell.sync.backfill import Backfill, BackfillProgress
+from quell.sync.absorb.first_contact import Drift
 from quell.sync.bench import Bench
 from quell.sync.compare import Comparison, compare
 from quell.sync.desk.desk import Desk
 from quell.sync.desk.writer import IncidentWriter, WriteReport
 from quell.sync.drift import accept_drift, list_drift
-from quell.sync.first_contact import Drift
 from quell.sync.held import HeldWrite, list_held
 from quell.sync.modes import SourceMode, list_modes, switch_mode
 from quell.sync.policy import SyncPolicy
-from quell.sync.poll import Poller, PollReport
+from quell.sync.reading.backfill import Backfill, BackfillProgress
+from quell.sync.reading.poll import Poller, PollReport
+from quell.sync.reading.sweep import Sweeper
 from quell.sync.routes import Routes
 from quell.sync.sides import Part, Sides
 from quell.sync.status import SourceStatus, list_status
-from quell.sync.sweep import Sweeper
 
 __all__ = ["Sync", "SyncReport"]
 

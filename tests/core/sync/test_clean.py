@@ -8,7 +8,7 @@ from tests.sync_model import START
 from quell.domain.ids import SourceId
 from quell.domain.incident import Alert, Comment, IncidentFields, Task
 from quell.domain.ports import ObservedIncident
-from quell.sync.clean import cleaned
+from quell.sync.reading.clean import cleaned
 
 
 def observed(text: str) -> ObservedIncident:

@@ -12,7 +12,7 @@ from quell.domain.hub import Link, Shadow
 from quell.domain.ids import IncidentId, LinkId, SourceId
 from quell.domain.incident import Alert, IncidentFields
 from quell.domain.ports import Detail, ObservedIncident
-from quell.sync.details import missing_parts
+from quell.sync.reading.details import missing_parts
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 ALL = frozenset(Detail)

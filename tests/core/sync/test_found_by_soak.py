@@ -286,3 +286,23 @@ async def test_a_verdict_changed_after_the_copy_was_seen_in_step_is_no_conflict(
     # then
     assert world.journal.ask_now(conflicts.listed(TENANT)) == []
     assert world.origin.fields_of("7").verdict == verdict("false_positive")
+
+
+async def test_a_value_that_was_emptied_before_the_first_contact_is_on_record(
+    world: World,
+) -> None:
+    # given: a copy is read before where the incident began, and there somebody empties a text
+    adopt(world, "7", "m1", description="as it was")
+    await world.sync.pass_once()
+    world.origin.add("7", title="7", description="")
+
+    # when
+    await world.settle()
+
+    # then: what was said wins, the emptying is known, and nobody has to decide anything
+    assert world.origin.fields_of("7").description == "as it was"
+    (conflict,) = [
+        one for one in world.journal.ask_now(conflicts.listed(TENANT)) if one.field == "description"
+    ]
+    assert {side["value"] for side in conflict.body["sides"]} == {"", "as it was"}
+    assert conflict.settled_by == "policy"

@@ -25,9 +25,10 @@ from quell.domain.incident import (
 )
 from quell.errors import ConnectorError, ServerFailure, Throttled, Unreachable, WriteConflict
 from quell.journal import Journal
-from quell.sync.absorb import absorb, take
+from quell.sync.absorb.absorb import absorb, take
+from quell.sync.absorb.reconcile import reconcile
+from quell.sync.plan.due import due_fields
 from quell.sync.policy import SyncPolicy
-from quell.sync.reconcile import due_fields, reconcile
 from quell.sync.remarks import keys_in
 from quell.sync.rules import Rules
 from quell.sync.sides import FIELDS, Sides

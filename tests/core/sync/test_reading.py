@@ -16,8 +16,8 @@ from quell.domain.ports import ObservedIncident, PolledPage
 from quell.errors import BadAnswer, ServerFailure, StateError, Unreachable
 from quell.journal import alerts, cursors, notices
 from quell.sync import BackfillProgress
-from quell.sync.backfill import backfill_name
-from quell.sync.sweep import sweep_name
+from quell.sync.reading.backfill import backfill_name
+from quell.sync.reading.sweep import sweep_name
 
 pytestmark = pytest.mark.anyio
 ORIGIN = SourceId("origin")

@@ -27,7 +27,7 @@ from quell.domain.incident import IncidentFields, Origin
 from quell.domain.outcome import Failed, Operation, Outcome, Pending, Succeeded
 from quell.domain.playbook import IncidentEvent
 from quell.journal import hubs, incident_writes, incidents
-from quell.sync.absorb import events_of
+from quell.sync.absorb.absorb import events_of
 from quell.sync.bench import Bench
 from quell.sync.desk.writer import IncidentWriter
 from quell.sync.plan import is_patient, new_write, plan

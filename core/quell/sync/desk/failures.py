@@ -17,7 +17,7 @@ from quell.errors import (
     Throttled,
     WriteConflict,
 )
-from quell.sync.answers import conflicted, conflicts_of, given_up, parked, postponed
+from quell.sync.desk.answers import conflicted, conflicts_of, given_up, parked, postponed
 from quell.sync.plan import plan
 from quell.sync.rules import Rules
 

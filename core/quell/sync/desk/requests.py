@@ -15,14 +15,14 @@ from quell.domain.original import Original
 from quell.domain.ports import Detail, NewIncident, ObservedIncident
 from quell.errors import NotFoundError, RequestRefused, WriteConflict
 from quell.journal import alerts, hubs
-from quell.sync.absorb import is_stale
-from quell.sync.answers import answered, conflicted, is_shown, settled_by_look, without_stamp
+from quell.sync.absorb.absorb import is_stale
 from quell.sync.bench import Bench, Decider
-from quell.sync.clean import cleaned
-from quell.sync.confirm import confirmed, unversioned, wanted_keys
+from quell.sync.desk.answers import answered, conflicted, is_shown, settled_by_look, without_stamp
+from quell.sync.desk.confirm import confirmed, unversioned, wanted_keys
 from quell.sync.desk.looks import Looks
-from quell.sync.details import missing_parts
 from quell.sync.plan import is_patient, plan
+from quell.sync.reading.clean import cleaned
+from quell.sync.reading.details import missing_parts
 from quell.sync.remarks import keys_in
 from quell.sync.rules import Rules
 from quell.sync.tasks import confirm_task

@@ -19,9 +19,9 @@ from quell.domain.hub import (
     WriteState,
 )
 from quell.sync.derive import due_derived
+from quell.sync.plan.due import due_fields
 from quell.sync.plan.patience import field_waits
 from quell.sync.plan.writes import PATIENT, is_patient, new_write, superseded
-from quell.sync.reconcile import due_fields
 from quell.sync.remarks import (
     content_digest,
 )

@@ -14,7 +14,7 @@ from quell.domain.hub import Acceptance, IncidentWrite, Shadow, WriteKind, Write
 from quell.domain.ids import EntityId
 from quell.domain.incident import Alert, Origin, Owner, Severity, Status
 from quell.domain.playbook import IncidentEvent
-from quell.sync.absorb import SEEN_EVERY, absorb, events_of, is_stale, revision_of
+from quell.sync.absorb.absorb import SEEN_EVERY, absorb, events_of, is_stale, revision_of
 from quell.sync.plan import new_write
 
 

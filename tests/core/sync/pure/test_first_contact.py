@@ -12,7 +12,15 @@ from tests.sync_paper import Paper
 
 from quell.domain.hub import Acceptance, Bounds, Mark
 from quell.domain.incident import Owner, Severity, Status
-from quell.sync.first_contact import Drift, accept, drift_of, gave_way, meet, settle_alike
+from quell.sync.absorb.first_contact import (
+    BY_POLICY,
+    Drift,
+    accept,
+    drift_of,
+    gave_way,
+    meet,
+    settle_alike,
+)
 
 
 @pytest.fixture
@@ -381,13 +389,14 @@ def test_without_a_mark_it_is_our_own_value_that_gives_way(paper: Paper) -> None
     assert (ours["system"], ours["source"], ours["by"]) == ("", "quell", "")
 
 
-def test_what_nobody_has_said_gives_way_without_a_record(paper: Paper) -> None:
+def test_what_nobody_has_said_gives_way_and_needs_nobody_to_decide(paper: Paper) -> None:
     # given / when
     find(paper, owner=Owner(upn="ada"), tags=frozenset({"a"}))
 
     # then
     assert set(settled(paper)) == {"owner", "tags"}
-    assert gave_way(paper.hub, None, paper.rules) == ()
+    (conflict,) = gave_way(paper.hub, None, paper.rules)
+    assert (conflict.field, conflict.settled_by) == ("owner", BY_POLICY)
 
 
 def test_tags_never_give_way(paper: Paper) -> None:

@@ -10,8 +10,8 @@ from quell.domain.hub import Acceptance, Hub, Step, WriteKind, WriteState
 from quell.domain.ids import EntityId, IncidentId
 from quell.domain.incident import Origin, Severity
 from quell.domain.playbook import IncidentEvent
-from quell.sync.absorb import absorb
-from quell.sync.merge import inherit, merge
+from quell.sync.absorb.absorb import absorb
+from quell.sync.absorb.merge import inherit, merge
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from tests.sync_paper import Paper
 
 from quell.domain.hub import Bounds, Mark
 from quell.domain.incident import Classification, Owner, Severity, Status
-from quell.sync.reconcile import due_fields, merged_tags, plain
+from quell.sync.absorb.reconcile import merged_tags, plain
+from quell.sync.plan.due import due_fields
 
 CHANGES: list[tuple[str, Any]] = [
     ("title", "two"),

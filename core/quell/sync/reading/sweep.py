@@ -15,7 +15,7 @@ from quell.domain.ports import Clock
 from quell.errors import ConnectorError
 from quell.journal import cursors, hubs
 from quell.sync.bench import Bench
-from quell.sync.pages import Pages, PollReport, Tally, close_pages
+from quell.sync.reading.pages import Pages, PollReport, Tally, close_pages
 
 __all__ = ["Sweeper", "sweep_name"]
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from quell.domain.hub import Hub, Step
 from quell.domain.incident import Status
-from quell.sync.comments import note
+from quell.sync.absorb.comments import note
 from quell.sync.plan import plan
 from quell.sync.remarks import line
 from quell.sync.rules import Rules

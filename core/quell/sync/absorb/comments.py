@@ -23,7 +23,7 @@ from quell.domain.hub import (
 from quell.domain.ids import LinkId
 from quell.domain.incident import Alert, Comment, Status
 from quell.domain.ports import ObservedIncident
-from quell.sync.echoes import brought_here, place_for
+from quell.sync.absorb.echoes import brought_here, place_for
 from quell.sync.plan import new_write, superseded
 from quell.sync.remarks import (
     alert_digest,

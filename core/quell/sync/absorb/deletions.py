@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from quell.domain.hub import Hub, HubComment, Link
 from quell.domain.ports import ObservedIncident
-from quell.sync.comments import note
+from quell.sync.absorb.comments import note
 from quell.sync.remarks import origin_line, short_digest, squeezed
 from quell.sync.rules import Rules
 

@@ -31,20 +31,20 @@ from quell.domain.ids import LinkId
 from quell.domain.incident import Origin
 from quell.domain.playbook import IncidentEvent
 from quell.domain.ports import ObservedIncident
-from quell.sync.comments import absorb_comments, add_alerts_comment, retire
-from quell.sync.deletions import note_deletions
+from quell.sync.absorb.comments import absorb_comments, add_alerts_comment, retire
+from quell.sync.absorb.deletions import note_deletions
+from quell.sync.absorb.first_contact import gave_way, meet
+from quell.sync.absorb.moves import tell_of_loss
+from quell.sync.absorb.reconcile import reconcile
+from quell.sync.absorb.routing import routed
+from quell.sync.absorb.surplus import one_each
+from quell.sync.absorb.vouch import vouch_changes, vouch_for_all
 from quell.sync.derive import follow_alerts, worth_telling
-from quell.sync.first_contact import gave_way, meet
-from quell.sync.moves import tell_of_loss
 from quell.sync.plan import plan, superseded
-from quell.sync.reconcile import reconcile
 from quell.sync.remarks import short_digest
-from quell.sync.routing import routed
 from quell.sync.rules import Rules
 from quell.sync.sides import FIELDS
-from quell.sync.surplus import one_each
 from quell.sync.tasks import absorb_tasks, task_changes
-from quell.sync.vouch import vouch_changes, vouch_for_all
 
 __all__ = ["absorb", "events_of", "is_stale", "replace_ours", "revision_of", "take"]
 

@@ -8,12 +8,15 @@ import msgspec
 
 from quell.domain.hub import Acceptance, Bounds, Conflict, Hub, Link, Mark
 from quell.domain.incident import Classification, IncidentFields, Severity, Status
+from quell.sync.absorb.reconcile import plain, take_over
 from quell.sync.policy import LATEST
-from quell.sync.reconcile import plain, take_over
 from quell.sync.rules import Rules
 from quell.sync.sides import FIELDS
 
 __all__ = ["Drift", "accept", "drift_of", "gave_way", "meet", "settle_alike"]
+
+#: who settled what no person had to look at
+BY_POLICY = "policy"
 
 
 class Drift(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,9 +62,13 @@ def gave_way(hub: Hub, source_id: str | None, rules: Rules, by: str = "") -> tup
         for name in _differing(hub, link, rules):
             own, other = getattr(hub.fields, name), getattr(link.observed.fields, name)
             won = getattr(fields, name)
-            lost = [one for one in (own, other) if one != won and _is_said(name, one)]
-            if name != "tags" and lost:
-                found.append(_first_conflict(hub, link, name, won, by))
+            if name == "tags" or own == other:
+                continue
+            # an empty value may be one that somebody emptied: on record, and nobody has to decide
+            gave = [one for one in (own, other) if one != won]
+            is_contest = any(_is_said(name, one) for one in gave)
+            settled_by = by if is_contest else by or BY_POLICY
+            found.append(_first_conflict(hub, link, name, won, settled_by))
     return tuple(found)
 
 

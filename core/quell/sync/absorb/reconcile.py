@@ -19,7 +19,7 @@ from quell.domain.incident import Determination, IncidentFields
 from quell.sync.policy import LATEST, SyncPolicy
 from quell.sync.sides import FIELDS, Sides
 
-__all__ = ["due_fields", "plain", "reconcile"]
+__all__ = ["merged_tags", "plain", "reconcile", "take_over"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,20 +72,6 @@ def merged_tags(tags: frozenset[str], links: Sequence[Link]) -> frozenset[str]:
             added |= link.observed.fields.tags - link.shadow.fields.tags
             removed |= link.shadow.fields.tags - link.observed.fields.tags
     return (tags - removed) | added
-
-
-def due_fields(hub: Hub, link: Link, sides: Sides, policy: SyncPolicy) -> dict[str, Any]:
-    """Give the raw values that a copy still has to be given, by field."""
-    if any(one.acceptance is Acceptance.PENDING for one in sides.taking_part(hub)):
-        return {}
-    native = link.observed.native
-    return {
-        name: sides.target(link, name, hub.fields, native)
-        for name in FIELDS
-        if name not in policy.ignored
-        and sides.writes(link, name)
-        and not sides.stands(link, name, hub.fields, native)
-    }
 
 
 def _claims(name: str, hub: Hub, links: Sequence[Link], sides: Sides) -> list[Claim]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from quell.domain.hub import Copy, Hub, IncidentWrite, Link, WriteState
-from quell.sync.comments import confirm_copy
+from quell.sync.absorb.comments import confirm_copy
 
 __all__ = ["confirmed", "unversioned", "wanted_keys"]
 

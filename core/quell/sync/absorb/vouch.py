@@ -11,7 +11,7 @@ from typing import Any, cast
 import msgspec
 
 from quell.domain.hub import Bounds, Hub, Link, Mark, WriteState
-from quell.sync.reconcile import plain
+from quell.sync.absorb.reconcile import plain
 from quell.sync.rules import Rules
 from quell.sync.sides import FIELDS
 

@@ -12,9 +12,9 @@ import msgspec
 
 from quell.domain.hub import Acceptance, Conflict, Hub, Link
 from quell.domain.ids import SourceId
-from quell.sync.comments import retire
-from quell.sync.first_contact import meet
-from quell.sync.reconcile import take_over
+from quell.sync.absorb.comments import retire
+from quell.sync.absorb.first_contact import meet
+from quell.sync.absorb.reconcile import take_over
 from quell.sync.rules import Rules
 
 __all__ = ["new_tags", "one_each"]

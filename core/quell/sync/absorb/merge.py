@@ -9,13 +9,13 @@ import msgspec
 from quell.domain.hub import Hub, Mark, RevisionDraft, Sighting, Step, WriteState, changed_fields
 from quell.domain.playbook import IncidentEvent
 from quell.domain.ports import ObservedIncident
-from quell.sync.absorb import events_of, replace_ours
-from quell.sync.comments import inherit_comments, retire
+from quell.sync.absorb.absorb import events_of, replace_ours
+from quell.sync.absorb.comments import inherit_comments, retire
+from quell.sync.absorb.first_contact import settle_alike
+from quell.sync.absorb.surplus import new_tags, one_each
 from quell.sync.derive import joined
-from quell.sync.first_contact import settle_alike
 from quell.sync.plan import plan, superseded
 from quell.sync.rules import Rules
-from quell.sync.surplus import new_tags, one_each
 from quell.sync.tasks import carry_tasks, task_changes
 
 __all__ = ["inherit", "merge"]

@@ -15,7 +15,7 @@ from quell.domain.original import Original
 from quell.domain.ports import IncidentSource, ObservedIncident, PolledPage
 from quell.journal import hubs
 from quell.sync.bench import Bench, Decider
-from quell.sync.whole import WholeReader
+from quell.sync.reading.whole import WholeReader
 
 __all__ = ["UNREADABLE", "Pages", "PollReport", "Tally", "close_pages"]
 

@@ -6,7 +6,7 @@ import msgspec
 
 from quell.domain.hub import Acceptance, Hub, Link, Routing, Sighting
 from quell.domain.offers import Notice
-from quell.sync.first_contact import meet
+from quell.sync.absorb.first_contact import meet
 from quell.sync.rules import Rules
 
 __all__ = ["routed"]

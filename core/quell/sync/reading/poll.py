@@ -12,10 +12,10 @@ from quell.domain.ports import IncidentSource
 from quell.errors import AnswerNotFound, ConnectorError
 from quell.journal import cursors, hubs
 from quell.sync.bench import Bench, Decider
-from quell.sync.clean import cleaned
 from quell.sync.modes import keep_up
-from quell.sync.pages import UNREADABLE, Pages, PollReport, Tally, close_pages
-from quell.sync.whole import OF_ONE
+from quell.sync.reading.clean import cleaned
+from quell.sync.reading.pages import UNREADABLE, Pages, PollReport, Tally, close_pages
+from quell.sync.reading.whole import OF_ONE
 
 __all__ = ["PollReport", "Poller", "close_pages"]
 

@@ -12,8 +12,8 @@ from quell.domain.ports import Detail, IncidentSource, ObservedIncident
 from quell.errors import AnswerNotFound, BadAnswer, RequestRefused, ServerFailure
 from quell.journal import links
 from quell.sync.bench import Bench
-from quell.sync.clean import cleaned
-from quell.sync.details import missing_parts
+from quell.sync.reading.clean import cleaned
+from quell.sync.reading.details import missing_parts
 
 __all__ = ["OF_ONE", "WholeReader"]
 

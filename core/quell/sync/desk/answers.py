@@ -24,7 +24,7 @@ from quell.domain.hub import (
 )
 from quell.domain.offers import Notice
 from quell.domain.ports import ObservedIncident
-from quell.sync.absorb import is_stale, revision_of, take
+from quell.sync.absorb.absorb import is_stale, revision_of, take
 from quell.sync.plan import new_write, plan
 from quell.sync.rules import Rules
 

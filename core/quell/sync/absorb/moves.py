@@ -8,7 +8,7 @@ from datetime import datetime
 from quell.domain.hub import Hub, LostAlerts, RevisionDraft, Step
 from quell.domain.incident import Alert, Origin
 from quell.domain.playbook import IncidentEvent
-from quell.sync.comments import tell_our_copies
+from quell.sync.absorb.comments import tell_our_copies
 from quell.sync.plan import plan
 from quell.sync.remarks import line
 from quell.sync.rules import Rules

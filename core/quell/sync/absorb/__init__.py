@@ -1,0 +1,1 @@
+"""What an observation of one copy does to its incident: decided here, stored and sent elsewhere."""

@@ -1,0 +1,1 @@
+"""Reads the products: polls, sweeps, backfills, and fetches what their lists leave out."""
