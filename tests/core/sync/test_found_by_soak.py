@@ -292,6 +292,8 @@ async def test_a_value_that_was_emptied_before_the_first_contact_is_on_record(
     world: World,
 ) -> None:
     # given: a copy is read before where the incident began, and there somebody empties a text
+    await world.sync.accept(None, "ada")
+    world.clock.advance(minutes=1)
     adopt(world, "7", "m1", description="as it was")
     await world.sync.pass_once()
     world.origin.add("7", title="7", description="")
