@@ -11,7 +11,7 @@ from bench.figure import Report, WorkNotDone, to_json, to_text
 from bench.place import describe
 
 #: by name, the module that measures it; `demo` fetches packages, so it comes last
-NAMES = ("startup", "memory", "sync", "catchup", "latency", "engine", "demo")
+NAMES = ("startup", "memory", "sync", "catchup", "unchanged", "latency", "engine", "demo")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

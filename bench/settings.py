@@ -16,16 +16,20 @@ QUOTA_SCALE = 1000.0
 
 
 def write_settings(
-    folder: Path, tenant: SimulatedTenant, *, poll_every: float | None = None
+    folder: Path,
+    tenant: SimulatedTenant,
+    *,
+    poll_every: float | None = None,
+    overlap_minutes: int | None = None,
 ) -> Path:
     """Write a configuration for a simulated tenant, its journal in the same folder."""
     folder.mkdir()
     config = folder / "quell.toml"
     config.touch(mode=0o600)
     sections = settings_from(tenant.ready())
-    if poll_every is not None:
-        for name in ("defender", "sentinel"):
-            sections[name]["poll_every"] = poll_every
+    pace = {"poll_every": poll_every, "overlap_minutes": overlap_minutes}
+    for name in ("defender", "sentinel"):
+        sections[name].update({key: value for key, value in pace.items() if value is not None})
     content = {
         "state_dir": str(folder),
         "logging": {"level": "warning"},

@@ -17,7 +17,7 @@ from bench.tenant import SimulatedTenant, simulated_tenant
 from quell.domain.ports import IncidentSource, NewIncident, ObservedIncident
 from quell.runtime import Runtime, TenantRuntime, open_runtime
 
-__all__ = ["measure"]
+__all__ = ["calls_since", "measure"]
 
 INCIDENTS = 1000
 #: most rounds; none begins once the time is over
@@ -133,10 +133,11 @@ class Phase:
 
     async def __aexit__(self, *_: object) -> None:
         self._taken.seconds[self._name] = time.perf_counter() - self._begin
-        self._taken.calls[self._name] = _more(self._calls, self._simulated.calls())
+        self._taken.calls[self._name] = calls_since(self._calls, self._simulated.calls())
 
 
-def _more(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+def calls_since(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+    """Count the calls between two looks, sign-ins left out."""
     found = {name: count - before.get(name, 0) for name, count in after.items()}
     return {
         name: count

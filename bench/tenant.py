@@ -45,6 +45,10 @@ class SimulatedTenant:
         """Let an analyst change the severity of every incident; gives the new one."""
         return str(self._ask("change", turn))
 
+    def change_last(self, severity: str) -> None:
+        """Let an analyst change the severity of the newest incident."""
+        self._ask("change last", severity)
+
     def calls(self) -> dict[str, int]:
         """Give how many calls were answered so far, by method and route."""
         return dict(self._ask("calls"))
@@ -105,6 +109,10 @@ def _answer(simulator: RunningSimulator, what: str, argument: Any) -> Any:
             return _fill(simulator, argument)
         case "change":
             return _change(simulator, argument)
+        case "change last":
+            queue = simulator.tenant.queue
+            last = list(queue.incidents.values())[-1]
+            return queue.change_incident(last, {"severity": argument}, "analyst@contoso.example")
         case "said":
             found = list(simulator.tenant.queue.incidents.values())
             return sum(len(one.body.get("comments") or ()) for one in found)
