@@ -16,30 +16,26 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
     without the tenant, the second one's copy would be taken for the first one's.
     """
 
-    #: None in marks from before they named it
-    tenant_id: TenantId | None
+    tenant_id: TenantId
     source_id: SourceId
     native_id: str
 
     def __str__(self) -> str:
-        parts = (self.tenant_id, self.source_id, self.native_id)
-        return "/".join(part for part in parts if part is not None)
+        return f"{self.tenant_id}/{self.source_id}/{self.native_id}"
 
     @classmethod
     def read(cls, mark: str | None) -> Original | None:
         """Read a mark; None for what is none."""
         parts = (mark or "").split("/", 2)
-        if len(parts) < 2 or not all(parts):
+        if len(parts) < 3 or not all(parts):
             return None
-        source_id, native_id = parts[-2:]
+        tenant_id, source_id, native_id = parts
         return cls(
-            tenant_id=TenantId(parts[0]) if len(parts) == 3 else None,
-            source_id=SourceId(source_id),
-            native_id=native_id,
+            tenant_id=TenantId(tenant_id), source_id=SourceId(source_id), native_id=native_id
         )
 
     @classmethod
     def is_foreign(cls, mark: str | None, tenant_id: TenantId) -> bool:
         """Tell whether a copy with this mark was made for another tenant: it is that one's alone."""
         made_for = cls.read(mark)
-        return made_for is not None and made_for.tenant_id not in {None, tenant_id}
+        return made_for is not None and made_for.tenant_id != tenant_id

@@ -22,16 +22,7 @@ def test_a_mark_that_was_written_is_read_as_it_was() -> None:
     assert Original.read(mark) == original
 
 
-def test_a_mark_from_before_tenants_were_named_names_none() -> None:
-    # when
-    found = Original.read("defender/12")
-
-    # then
-    assert found == Original(tenant_id=None, source_id=SourceId("defender"), native_id="12")
-    assert str(found) == "defender/12"
-
-
-@pytest.mark.parametrize("mark", [None, "", "defender", "defender/", "/12", "a//12", "a/b/"])
+@pytest.mark.parametrize("mark", [None, "", "defender", "defender/12", "/12", "a//12", "a/b/"])
 def test_what_is_no_mark_is_read_as_none(mark: str | None) -> None:
     assert Original.read(mark) is None
 

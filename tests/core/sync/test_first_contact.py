@@ -300,7 +300,7 @@ async def test_our_copy_from_a_lost_journal_is_found_again(world: World) -> None
     await world.sync.pass_once()
     copy = dataclasses.replace(world.mirror.records[world.copy_of("7")])
     name = world.copy_of("7")
-    copy.created_for = "origin/7"
+    copy.created_for = f"{TENANT}/origin/7"
 
     # when
     other = World(world.journal.__class__.open("sqlite://", clock=world.clock), world.clock)

@@ -10,7 +10,6 @@ from tests.core.sync.test_first_contact import adopt
 from tests.sync_model import ManualClock, Mirror, ModelSource
 from tests.sync_world import TENANT, World
 
-from quell.domain.hub import Acceptance
 from quell.domain.incident import Alert, Severity
 from quell.errors import SettingsError
 from quell.journal import Journal, incidents, notices
@@ -451,17 +450,3 @@ async def test_names_of_copies_tell_tenants_apart(world: World) -> None:
     # then
     assert world.mirror.records[world.copy_of("7")].created_for == f"{TENANT}/origin/7"
     assert world.mirror.name_for("other/origin/7") != world.copy_of("7")
-
-
-async def test_a_mark_from_before_tenants_were_named_is_still_ours(world: World) -> None:
-    # given
-    world.origin.add("7")
-    world.mirror.add("m", title="7").created_for = "origin/7"
-
-    # when
-    await world.settle()
-
-    # then
-    (link,) = [link for link in world.hub("7").links if link.source_id == "mirror"]
-    assert (link.native_id, link.is_ours) == ("m", True)
-    assert link.acceptance is Acceptance.ACCEPTED
