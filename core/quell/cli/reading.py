@@ -36,8 +36,8 @@ COLUMNS = (
 def status(invocation: Invocation, tenant: str | None) -> int:
     """Show how far each source has been read, what waits, and what could not be read.
 
-    `lag` and `since success` are in seconds; a quiet source lags behind, too. Exits with 1 when a
-    source's last poll failed or an incident is parked.
+    `lag` says how many seconds the reading is behind, `since_success` when a poll last came to its
+    end. Exits with 1 when a source's last poll failed or an incident is parked.
     """
     with invocation.runtime() as runtime:
         chosen = runtime.tenant(tenant)

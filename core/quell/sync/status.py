@@ -25,7 +25,7 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     mode: str
     #: the newest change that was read, by the product's own clock
     read_up_to: datetime | None
-    #: seconds since then: also a quiet source falls behind by that
+    #: seconds that the reading is behind: since then, or since a poll came to its end if later
     lag: float | None
     polled_at: datetime | None
     succeeded_at: datetime | None
@@ -79,7 +79,7 @@ async def _status(
         source_id=source_id,
         mode=mode,
         read_up_to=reached,
-        lag=_seconds(reached, now),
+        lag=_seconds(_later(reached, polled.succeeded_at), now),
         polled_at=polled.polled_at,
         succeeded_at=polled.succeeded_at,
         since_success=_seconds(polled.succeeded_at, now),
@@ -90,6 +90,10 @@ async def _status(
         planned_writes=counts.get(WriteState.PLANNED, 0) + counts.get(WriteState.SENDING, 0),
         parked_writes=counts.get(WriteState.PARKED, 0),
     )
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max((moment for moment in (one, other) if moment is not None), default=None)
 
 
 def _seconds(then: datetime | None, now: datetime) -> float | None:

@@ -318,6 +318,19 @@ async def test_two_backfills_of_one_source_do_not_get_in_each_other_s_way(world:
 # -- status --------------------------------------------------------------------------------------
 
 
+async def test_a_source_that_has_been_quiet_for_long_is_not_behind(world: World) -> None:
+    # given: its newest incident is hours old, and a poll has just come to its end
+    world.origin.add("1")
+    world.clock.advance(hours=5)
+    await world.sync.poll(ORIGIN)
+    world.clock.advance(seconds=30)
+    # when
+    origin, _ = await world.sync.status()
+    # then
+    assert origin.lag == origin.since_success
+    assert (origin.lag or 0) < 60
+
+
 async def test_the_status_says_how_far_a_source_was_read_and_what_waits(world: World) -> None:
     # given
     world.origin.add("1")
