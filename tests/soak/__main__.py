@@ -43,6 +43,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--edits", type=int, help="end after so many edits")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--length", type=int, default=120, help="edits of one sequence")
+    parser.add_argument("--processes", type=int, default=PROCESSES)
     parser.add_argument("--only", type=int, metavar="NUMBER", help="play one sequence, shortened")
     parser.add_argument("--over", choices=["memory", "https"], default="memory")
     asked = parser.parse_args()
@@ -82,11 +83,11 @@ def _results(
     """Give the results as they come, until there are enough."""
     numbers = itertools.count()
     told = began
-    with ProcessPoolExecutor(PROCESSES, initializer=_be_quiet) as pool:
+    with ProcessPoolExecutor(asked.processes, initializer=_be_quiet) as pool:
         running: dict[Future[Result], int] = {}
         while True:
             is_enough = _is_enough(asked, counts, time.monotonic() - began)
-            while not is_enough and len(running) < PROCESSES + 1:
+            while not is_enough and len(running) < asked.processes + 1:
                 number = next(numbers)
                 running[pool.submit(play_numbered, asked.seed, number, asked.length)] = number
             if not running:

@@ -61,6 +61,8 @@ class Ledger:
     chores: list[Chore] = field(default_factory=list[Chore])
     #: changes that a write went over between its read and itself, where nothing can tell
     exempt: set[int] = field(default_factory=set[int])
+    #: changes back to what sync had read there last, which no product tells apart from no change
+    unseen: set[int] = field(default_factory=set[int])
     #: what must never happen and did, in a sentence each
     wrongs: list[str] = field(default_factory=list[str])
     counts: Counter[str] = field(default_factory=Counter[str])

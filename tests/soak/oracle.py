@@ -18,7 +18,7 @@ from tests.sync_model import FIELDS
 
 from quell.domain.hub import Acceptance, Hub, Link, WriteState
 from quell.domain.ids import IncidentId, SourceId
-from quell.domain.incident import IncidentFields, Status
+from quell.domain.incident import Determination, IncidentFields, Status
 from quell.journal import alerts, conflicts, hubs, incidents, links
 from quell.journal.conflicts import ConflictRow
 
@@ -150,13 +150,13 @@ class Oracle:
             if change.by not in {"person", "start", "desk"} or change.field == "tags":
                 continue
             after = self._overwritten_by(change)
-            if after is None or change.seq in self._ledger.exempt:
+            if after is None or change.seq in self._ledger.exempt | self._ledger.unseen:
                 continue
             if self._was_shown(change, after.seq) or self._is_on_record(change):
                 continue
             if change.field == "status" and self._is_closed_for_good(change):
                 continue
-            if self._is_a_playbooks(change, after):
+            if self._is_a_playbooks(change, after) or _is_refined(change, after):
                 continue
             yield f"lost without a word: {change} by {after.shown} (at {after.seq})"
 
@@ -221,14 +221,17 @@ class Oracle:
         return hub.merged_into is not None or link.retired_to is not None
 
     def _is_a_playbooks(self, change: Change, after: Change) -> bool:
-        """Tell whether a playbook set another value later, knowing this one."""
+        """Tell whether a playbook set another value later, knowing this one.
+
+        That one stands now, is itself on record, or was replaced by a playbook that knew it.
+        """
         return any(
-            one.by == "desk"
+            one.shown == after.shown or self._is_on_record(one) or self._is_a_playbooks(one, after)
+            for one in self._ledger.changes
+            if one.by == "desk"
             and one.seq > change.seq
             and (one.native_id, one.field) == (self._incident(change), change.field)
-            and one.shown == after.shown
             and change.shown == one.known
-            for one in self._ledger.changes
         )
 
     def _lost_tags(self) -> Iterator[str]:
@@ -249,7 +252,8 @@ class Oracle:
     def _tag_history(self) -> tuple[dict[str, Change], set[str], set[str]]:
         """Give who put tags on, which were taken off, and which of these sync can know of.
 
-        A copy may be deleted before anybody has read that a tag was taken off there.
+        A copy may be deleted before anybody has read that a tag was taken off there; and one
+        that another has replaced keeps what is added there, but takes nothing off any more.
         """
         added: dict[str, Change] = {}
         removed: set[str] = set()
@@ -265,7 +269,7 @@ class Oracle:
                 continue
             added.update({tag: change for tag in change.value - old if tag not in added})
             removed |= old - change.value
-            if not self._is_gone(change):
+            if not self._is_gone(change) and not self._is_put_aside(change):
                 readable |= old - change.value
         return added, removed, readable
 
@@ -282,6 +286,11 @@ class Oracle:
             return True
         record = source.records[change.native_id]
         return isinstance(record, MirrorRecord) and record.is_foreign
+
+    def _is_put_aside(self, change: Change) -> bool:
+        """Tell whether another copy has taken the place of the one that was changed."""
+        link = self._link(change.source_id, change.native_id)
+        return link is not None and link.retired_to is not None
 
     def _lost_remarks(self) -> Iterator[str]:
         """List remarks that a copy does not show exactly once."""
@@ -413,6 +422,13 @@ def _standing(change: Change, now: str) -> Change:
         value=None,
         by="quell",
     )
+
+
+def _is_refined(change: Change, after: Change) -> bool:
+    """Tell whether a verdict got its determination: the classification is what somebody said."""
+    if change.field != "verdict" or change.shown != after.shown or change.value is None:
+        return False
+    return change.value.determination is Determination.UNKNOWN
 
 
 def _shown_in(conflict: ConflictRow) -> set[str]:

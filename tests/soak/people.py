@@ -85,7 +85,17 @@ class People:
         source, native_id = place
         name = NAMES[act.c % len(NAMES)]
         value = self._value(name, act.d)
-        return source.put(native_id, {name: value}, "person")
+        is_changed = source.put(native_id, {name: value}, "person")
+        if is_changed and self._is_as_read(source, native_id, name):
+            self._ledger.unseen.add(self._ledger.changes[-1].seq)
+        return is_changed
+
+    def _is_as_read(self, source: LiveSource, native_id: str, name: str) -> bool:
+        """Tell whether somebody put back, unnoticed, just what sync had read there last."""
+        question = links.find(self._stage.tenant_id, source.source_id, native_id)
+        link = self._stage.journal.ask_now(question)
+        raw = source.observed(native_id).native.get(name)
+        return link is not None and link.observed.native.get(name) == raw
 
     def _value(self, name: str, pick: int) -> Any:
         number = self._ledger.number()

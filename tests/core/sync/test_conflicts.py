@@ -181,10 +181,13 @@ async def test_what_a_person_accepts_at_first_contact_is_on_record_as_settled(
     await world.settle()
 
     # then: what nobody had said was not lost
-    (conflict,) = on_record(world)
-    assert (conflict.kind, conflict.field) == ("first_contact", "title")
+    found = {one.field: one for one in on_record(world)}
+    conflict = found.pop("title")
+    assert conflict.kind == "first_contact"
     assert {side["value"] for side in conflict.body["sides"]} == {"ours", "theirs"}
     assert (conflict.settled_by, conflict.settled_at is not None) == ("ada", True)
+    # and what may have been emptied is known
+    assert {name: one.settled_by for name, one in found.items()} == {"description": "ada"}
 
 
 async def test_what_is_settled_at_once_at_a_later_meeting_is_on_record_and_open(

@@ -308,3 +308,109 @@ async def test_a_value_that_was_emptied_before_the_first_contact_is_on_record(
     ]
     assert {side["value"] for side in conflict.body["sides"]} == {"", "as it was"}
     assert conflict.settled_by == "policy"
+
+
+async def test_a_value_that_went_and_came_back_behind_a_copys_back_is_not_lost_silently(
+    world: World,
+) -> None:
+    # given: the origin's status goes and comes back before anything was written to the copy
+    world.origin.add("7", status=Status.NEW)
+    await world.settle()
+    for status in (Status.CLOSED, Status.NEW):
+        world.origin.edit("7", status=status)
+        await world.sync.poll(world.origin.source_id)
+    world.mirror.edit(world.copy_of("7"), status=Status.ACTIVE)
+
+    # when
+    await world.settle()
+
+    # then: the copy's change was made without knowing of it
+    (conflict,) = world.journal.ask_now(conflicts.listed(TENANT))
+    assert (conflict.field, conflict.kind) == ("status", "both_changed")
+    assert {side["value"] for side in conflict.body["sides"]} == {"new", "active"}
+    assert world.origin.fields_of("7").status is Status.ACTIVE
+
+
+async def test_a_change_on_top_of_what_we_have_just_written_is_no_conflict(world: World) -> None:
+    # given: the copy was told of the origin's status a moment ago
+    world.origin.add("7", status=Status.NEW)
+    await world.settle()
+    world.origin.edit("7", status=Status.CLOSED)
+    await world.sync.poll(world.origin.source_id)
+    await world.sync.apply_writes()
+
+    # when
+    world.mirror.edit(world.copy_of("7"), status=Status.ACTIVE)
+    await world.settle()
+
+    # then
+    assert world.journal.ask_now(conflicts.listed(TENANT)) == []
+    assert world.origin.fields_of("7").status is Status.ACTIVE
+
+
+async def test_what_is_written_into_a_copy_that_waits_goes_over_nothing_silently(
+    world: World,
+) -> None:
+    # given: a copy waits because of its title; nobody has told it what the origin says since
+    world.origin.add("7")
+    adopt(world, "7", "m1", title="another")
+    await world.settle()
+    world.origin.edit("7", closing_comment="the origin's")
+    await world.settle()
+
+    # when
+    world.mirror.edit("m1", closing_comment="the copy's")
+    await world.settle()
+    await world.sync.accept(None, "ada")
+    await world.settle()
+
+    # then
+    found = [
+        {side["value"] for side in one.body["sides"]}
+        for one in world.journal.ask_now(conflicts.listed(TENANT))
+        if one.field == "closing_comment"
+    ]
+    assert found == [{"the origin's", "the copy's"}]
+    assert world.origin.fields_of("7").closing_comment == "the copy's"
+
+
+async def test_a_copy_that_another_took_the_place_of_is_closed_although_its_incident_is_merged(
+    world: World,
+) -> None:
+    # given: the product's own copy has come, and ours is not closed yet
+    world.origin.add("7")
+    world.origin.add("8")
+    await world.settle()
+    ours = world.copy_of("7")
+    adopt(world, "7", "m1")
+    await world.sync.poll(world.mirror.source_id)
+    assert world.copy_of("7") == "m1"
+
+    # when
+    world.origin.merge("7", "8")
+    await world.sync.poll(world.origin.source_id)
+    await world.settle()
+
+    # then
+    assert world.mirror.fields_of(ours).status is Status.CLOSED
+
+
+async def test_a_tag_that_comes_with_the_answer_to_closing_a_losers_copy_goes_to_the_winner(
+    world: World,
+) -> None:
+    # given: somebody tags the copy after we have closed it, and before that is answered
+    loser = await merged(world)
+
+    def tag(moment: str) -> None:
+        if moment == "after update":
+            world.mirror.witness = lambda moment: None
+            world.mirror.edit(loser, tags=frozenset({"late"}))
+
+    world.mirror.witness = tag
+
+    # when
+    await world.settle()
+
+    # then
+    assert world.mirror.fields_of(loser).status is Status.CLOSED
+    assert "late" in world.origin.fields_of("8").tags

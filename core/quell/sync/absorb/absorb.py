@@ -46,7 +46,7 @@ from quell.sync.rules import Rules
 from quell.sync.sides import FIELDS
 from quell.sync.tasks import absorb_tasks, task_changes
 
-__all__ = ["absorb", "events_of", "is_stale", "replace_ours", "revision_of", "take"]
+__all__ = ["absorb", "events_of", "is_stale", "revision_of", "take"]
 
 #: how closely it is kept when a copy was last seen unchanged
 SEEN_EVERY = timedelta(minutes=5)
@@ -200,7 +200,7 @@ def _first_sight(hub: Hub, seen: ObservedIncident, rules: Rules, context: Sighti
         hub = hub.with_write(msgspec.structs.replace(write, state=WriteState.APPLIED))
         sent = _sent_by_create(hub, write, link, seen, rules)
         return hub.with_link(msgspec.structs.replace(link, is_ours=True, shadow=sent))
-    hub = replace_ours(hub, link, rules)
+    hub = _replace_ours(hub, link, rules)
     hub = meet(hub, link, rules, is_accepted=context.is_accepted)
     return hub if rules.sides.is_mirror(link.source_id) else vouch_for_all(hub, link, rules)
 
@@ -283,8 +283,11 @@ def _sent_by_create(
     return Shadow(native=native, fields=sent)
 
 
-def replace_ours(hub: Hub, link: Link, rules: Rules) -> Hub:
-    """Retire the copy that we made, now that the product's own has come."""
+def _replace_ours(hub: Hub, link: Link, rules: Rules) -> Hub:
+    """Retire the copy that we made, now that the product's own has come.
+
+    `one_each` does that as well, but is not asked about an incident that was merged away.
+    """
     if link.is_ours or not rules.sides.is_mirror(link.source_id):
         return hub
     for old in hub.links:

@@ -6,10 +6,19 @@ from typing import cast
 
 import msgspec
 
-from quell.domain.hub import Hub, Mark, RevisionDraft, Sighting, Step, WriteState, changed_fields
+from quell.domain.hub import (
+    Hub,
+    Mark,
+    RevisionDraft,
+    Sighting,
+    Step,
+    WriteKind,
+    WriteState,
+    changed_fields,
+)
 from quell.domain.playbook import IncidentEvent
 from quell.domain.ports import ObservedIncident
-from quell.sync.absorb.absorb import events_of, replace_ours
+from quell.sync.absorb.absorb import events_of
 from quell.sync.absorb.comments import inherit_comments, retire
 from quell.sync.absorb.first_contact import settle_alike
 from quell.sync.absorb.surplus import new_tags, one_each
@@ -80,8 +89,6 @@ def _won(winner: Hub, loser: Hub, rules: Rules, context: Sighting) -> Step:
     )
     hub = hub.replace(fields=joined(hub.fields, loser.fields))
     hub = settle_alike(carry_tasks(hub, loser), rules)
-    for link in rules.sides.taking_part(hub):
-        hub = replace_ours(hub, link, rules)
     hub, surplus = one_each(hub, rules)
     changes = {
         **changed_fields(winner.fields, hub.fields),
@@ -120,7 +127,8 @@ def _with_vouched_tags(winner: Hub, loser: Hub) -> dict[str, Mark]:
 def _lost(winner: Hub, loser: Hub, rules: Rules, context: Sighting) -> Step:
     hub = loser.replace(merged_into=winner.id)
     for write in hub.writes:
-        if write.state is WriteState.PLANNED:
+        # a copy that another had taken the place of is still closed
+        if write.state is WriteState.PLANNED and write.kind is not WriteKind.RETIRE:
             hub = hub.with_write(superseded(write, "the incident was merged"))
     where = _where(winner, rules)
     for link in loser.links:

@@ -100,34 +100,36 @@ def _is_half_brought(fields: IncidentFields, link: Link, sides: Sides) -> bool:
     That is what a vendor's own connector does with our verdict: it is nobody's news.
     """
     said, before, wanted = link.observed.fields.verdict, link.shadow.fields.verdict, fields.verdict
-    if said is None or wanted is None or said.classification != wanted.classification:
+    is_pending = link.acceptance is Acceptance.PENDING
+    if is_pending or said is None or wanted is None or said.classification != wanted.classification:
         return False
     left = {Determination.UNKNOWN, before.determination if before else Determination.UNKNOWN}
     return said.determination in left and _is_behind("verdict", fields, link, sides)
 
 
 def _is_unaware(name: str, hub: Hub, mark: Mark, link: Link, sides: Sides) -> bool:
-    """Tell whether the side may have changed the field without the value that is on record."""
-    if link.acceptance is Acceptance.PENDING or not sides.writes(link, name):
-        return False
-    return _is_behind(name, hub.fields, link, sides) or _is_unshown(name, hub, mark, link)
+    """Tell whether the side may have changed the field without the value that is on record.
 
-
-def _is_unshown(name: str, hub: Hub, mark: Mark, link: Link) -> bool:
-    """Tell whether our value has changed since the side was last seen, in what it cannot show.
-
-    Nothing had to be written there, so that the copy was in step tells nothing.
+    One that nobody has accepted yet was told of nothing since it was met.
     """
-    if mark.link_id == link.id:
+    if not sides.writes(link, name):
         return False
+    return _is_behind(name, hub.fields, link, sides) or _is_newer(name, mark, link)
+
+
+def _is_newer(name: str, mark: Mark, link: Link) -> bool:
+    """Tell whether our value came about after the side was last seen before its change.
+
+    That the copy was in step tells nothing then: it cannot show the difference, or our value
+    went and came back before anything was written there.
+    """
     after = link.bounds[name].after if name in link.bounds else None
-    is_in_full = getattr(link.shadow.fields, name) == getattr(hub.fields, name)
-    return after is not None and mark.bounds.since > after and not is_in_full
+    return mark.link_id != link.id and after is not None and mark.bounds.since > after
 
 
 def _is_behind(name: str, fields: IncidentFields, link: Link, sides: Sides) -> bool:
     """Tell whether the side changed the field before our own change of it had got there."""
-    if link.acceptance is Acceptance.PENDING or not sides.writes(link, name):
+    if not sides.writes(link, name):
         return False
     return not sides.stands(link, name, fields, link.shadow.native)
 

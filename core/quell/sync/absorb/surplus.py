@@ -63,9 +63,14 @@ def _chosen(hub: Hub, source_id: SourceId, rules: Rules) -> tuple[Hub, list[Conf
                 hub = hub.with_link(aside)
                 conflicts.append(_unpaired(other, best))
     for ours in [link for link in _live(hub, source_id) if link.is_ours]:
-        if theirs and rules.sides.detects(hub) is not None:
+        if theirs and _began_elsewhere(hub, rules):
             hub = _given_way(hub, ours, theirs, rules)
     return hub, conflicts
+
+
+def _began_elsewhere(hub: Hub, rules: Rules) -> bool:
+    """Tell whether the product that detects was ever heard, even if the incident is gone there."""
+    return any(not rules.sides.is_mirror(link.source_id) for link in hub.links)
 
 
 def _rank(link: Link) -> tuple[bool, bool, int]:

@@ -71,15 +71,22 @@ def answered(
     )
     hub = hub.with_write(done).with_link(_confirmed(link, write, answer, context.now))
     conflicts = () if is_guarded else _overwritten(write, answer)
-    if not is_stale(link, answer):
+    # what else is said in a copy of a merged incident is the winner's: the next look gives it that
+    if hub.merged_into is None and not is_stale(link, answer):
         hub, more = take(hub, answer if is_guarded else without_stamp(answer), rules, context)
-        conflicts += more
+        hub, conflicts = _looked_at(hub, link.id, context.now), conflicts + more
     changes = dict(changed_fields(before.fields, hub.fields))
     return Step(
         hub=plan(hub, rules, context.now),
         revision=revision_of(before, changes, answer, context) if changes else None,
         conflicts=conflicts,
     )
+
+
+def _looked_at(hub: Hub, link_id: str, now: datetime) -> Hub:
+    """Keep that an answer is a look, too: what is changed after it knew of what was sent."""
+    link = hub.link(link_id)
+    return hub.with_link(msgspec.structs.replace(link, seen_at=now)) if link else hub
 
 
 def without_stamp(seen: ObservedIncident) -> ObservedIncident:

@@ -410,6 +410,37 @@ def test_the_products_own_copy_takes_the_place_of_ours(paper: Paper) -> None:
     assert "https://mirror.example/theirs" in word.text
 
 
+def test_the_products_own_copy_takes_over_although_the_incident_is_gone_where_it_began(
+    paper: Paper,
+) -> None:
+    # given
+    gone = msgspec.structs.replace(paper.here, deleted_at=paper.clock.now())
+    paper.hub = paper.hub.with_link(gone)
+    record = paper.mirror.add("theirs", title="one")
+    record.counterpart = ("detector", "1")
+
+    # when
+    paper.see(paper.mirror, "theirs")
+
+    # then
+    assert paper.there.retired_to == paper.link(paper.mirror, "theirs").id
+
+
+def test_the_products_own_copy_takes_over_although_the_incident_is_merged_away(
+    paper: Paper,
+) -> None:
+    # given
+    paper.hub = paper.hub.replace(merged_into=paper.hub.id)
+    record = paper.mirror.add("theirs", title="one")
+    record.counterpart = ("detector", "1")
+
+    # when
+    paper.see(paper.mirror, "theirs")
+
+    # then
+    assert paper.there.retired_to == paper.link(paper.mirror, "theirs").id
+
+
 def test_the_products_own_copy_spares_us_the_making_of_one() -> None:
     # given
     paper = Paper(is_paired=False)
