@@ -47,7 +47,7 @@ class Overwrites:
 
     def looked(self, app: str, incident: Incident, reading: Reading) -> None:
         """Note that a client was shown an incident as it is now."""
-        look = self._looks.setdefault((app, incident.body["id"]), Look())
+        look = self._looks.setdefault((_client(app), incident.body["id"]), Look())
         look.reading, look.seen = reading, self._queue.last_edit
         if reading is Reading.GET:
             look.got = look.seen
@@ -56,7 +56,7 @@ class Overwrites:
 
     def patch(self, app: str, incident: Incident, changes: Json) -> None:
         """Note every edit of somebody else that this PATCH overwrites without having shown it."""
-        look = self._looks.get((app, incident.body["id"]), Look())
+        look = self._looks.get((_client(app), incident.body["id"]), Look())
         for name, value in changes.items():
             edit = incident.edits.get(name)
             if edit is None or incident.body.get(name) == value:
@@ -95,3 +95,11 @@ class Overwrites:
         """Answer the counts and the details."""
         inside = sum(item["inWindow"] for item in self.found)
         return {"inWindow": inside, "blind": len(self.found) - inside, "value": self.found}
+
+
+def _client(app: str) -> str:
+    """Name whose application it is: one client may read as one identity and write as another.
+
+    Their names differ in their last word: `quell-reader`, `quell-sync`.
+    """
+    return app.rpartition("-")[0] or app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -44,6 +45,20 @@ def test_an_edit_between_get_and_patch_of_the_same_field_is_counted_with_its_det
     assert (lost["field"], lost["lost"], lost["written"]) == ("severity", "high", "low")
     assert (lost["lostBy"], lost["writtenBy"]) == (ANALYST, "API-App:quell-everything")
     assert (sortable(lost["lostAt"]) or ()) <= (sortable(lost["writtenAt"]) or ())
+
+
+def test_a_client_that_reads_as_one_identity_and_writes_as_another_has_a_window_too(
+    control: httpx.Client, as_app: Callable[[str, str], httpx.Client], incident: str
+) -> None:
+    # given
+    as_app("reader", "graph").get(incident)
+    edit(control, incident, severity="high")
+
+    # when
+    as_app("sync", "graph").patch(incident, json={"severity": "low"})
+
+    # then
+    assert counts(control) == (1, 0)
 
 
 def test_what_was_read_before_it_was_overwritten_is_a_decision_and_not_counted(
