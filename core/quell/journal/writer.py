@@ -1,12 +1,13 @@
-"""One thread that writes: it groups waiting writes into one transaction, each in its savepoint.
+"""One thread that writes: it groups waiting writes into one transaction.
 
 A write is a value that can be run again: it reads what it depends on inside the transaction
-and changes rows by guarded updates. So a group whose commit failed is simply run once more,
-and a write that fails, fails alone.
+and changes rows by guarded updates. So a group whose commit failed is simply run once more, and
+so is one in which a write failed: each in its savepoint then, so that it fails alone.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import queue
 import threading
@@ -14,9 +15,8 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 import structlog
@@ -24,11 +24,15 @@ from sqlalchemy import exc
 
 from quell.errors import JournalUnavailable, QuellError
 from quell.journal import tables
+from quell.journal.transaction import Ahead, Question, Transaction, Write
+from quell.meters import COMMIT_SECONDS, COMMIT_WRITES
 
 __all__ = ["Question", "Transaction", "Write", "Writer"]
 
 T = TypeVar("T")
 logger = structlog.get_logger(__name__)
+
+NOTE = sa.insert(tables.commits)
 
 #: most writes in one transaction; beyond some hundred the gain is gone
 GROUP_LIMIT = 256
@@ -36,59 +40,33 @@ GROUP_LIMIT = 256
 TRIES = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
-    """What statements run in. Never leaves the journal package."""
-
-    conn: sa.Connection
-    #: the database's time when the transaction began
-    now: datetime
-
-    def execute(self, statement: sa.Executable, rows: Any = None) -> sa.CursorResult[Any]:
-        """Run one statement."""
-        return self.conn.execute(statement, rows)
-
-    def changed(self, statement: sa.Executable) -> bool:
-        """Run a guarded update and tell whether it hit exactly one row."""
-        return self.execute(statement).rowcount == 1
-
-    def lock(self, statement: sa.Select[*tuple[Any, ...]]) -> Sequence[sa.Row[Any]]:
-        """Select rows and keep others from changing them until the end of the transaction."""
-        # SQLite has one writer at a time anyway and ignores the clause
-        return self.execute(statement.with_for_update()).all()
-
-
-#: something to read; run in a transaction of its own
-Question = Callable[[Transaction], T]
-
-
-@dataclass(frozen=True, slots=True)
-class Write(Generic[T]):
-    """A change to the journal that can be run again. `locks` orders writes that lock rows."""
-
-    apply: Callable[[Transaction], T]
-    locks: tuple[str, ...] = ()
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
-
-    def then(self, following: Callable[[Transaction, T], Any]) -> Write[T]:
-        """Add a change to the same savepoint: both happen, or neither."""
-
-        def apply(tx: Transaction) -> T:
-            result = self.apply(tx)
-            following(tx, result)
-            return result
-
-        return Write(apply, self.locks)
+class _Spoilt(Exception):  # no error: a way out of a transaction
+    """One write of a group failed; the group is taken back."""
 
 
 @dataclass(slots=True)
 class Waiting:
-    """A write in the queue, and whom to tell."""
+    """A write in the queue, and whom to tell: a thread by its future, or a task of a loop."""
 
     write: Write[Any]
-    future: Future[Any]
+    future: Future[Any] | asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop | None = None
     result: Any = None
     error: BaseException | None = None
+
+    def tell(self) -> None:
+        """Hand over what came of it; whoever stopped waiting is not told."""
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+def _tell_all(group: Sequence[Waiting]) -> None:
+    for item in group:
+        item.tell()
 
 
 class Writer:
@@ -112,9 +90,15 @@ class Writer:
         future: Future[T] = Future()
         # a queued write happens, whoever stops waiting for it: a cancelled future would end the thread
         future.set_running_or_notify_cancel()
-        self._start()
-        self._queue.put(Waiting(write, future))
+        self._put(Waiting(write, future))
         return future
+
+    async def commit(self, write: Write[T]) -> T:
+        """Queue a write and wait, on an event loop, until it is committed."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._put(Waiting(write, future, loop))
+        return await future
 
     def close(self) -> None:
         """Write what is queued, then stop."""
@@ -123,11 +107,16 @@ class Writer:
             self._queue.put(None)
             thread.join()
 
+    def _put(self, item: Waiting) -> None:
+        if self._thread is None:
+            with self._starting:
+                self._start()
+        self._queue.put(item)
+
     def _start(self) -> None:
-        with self._starting:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="quell-journal", daemon=True)
-                self._thread.start()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="quell-journal", daemon=True)
+            self._thread.start()
 
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
@@ -155,11 +144,20 @@ class Writer:
             self._commit(group)
         except Exception as error:  # noqa: BLE001 # whatever it is, whoever waits has to hear it
             self._fail_alone(group, error)
+        self._tell(group)
+
+    def _tell(self, group: list[Waiting]) -> None:
+        """Tell everybody: threads at once, the tasks of a loop in one call to it."""
+        by_loop: dict[asyncio.AbstractEventLoop | None, list[Waiting]] = {}
         for item in group:
-            if item.error is not None:
-                item.future.set_exception(item.error)
-            else:
-                item.future.set_result(item.result)
+            by_loop.setdefault(item.loop, []).append(item)
+        for loop, items in by_loop.items():
+            if loop is None:
+                _tell_all(items)
+                continue
+            # a loop that was closed meanwhile has nobody left who waits
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(_tell_all, items)
 
     def _fail_alone(self, group: list[Waiting], error: Exception) -> None:
         """A group failed as a whole: run its writes one by one, so that only the culprit fails."""
@@ -173,6 +171,12 @@ class Writer:
                 item.error = self._translated(own)
 
     def _commit(self, group: list[Waiting]) -> None:
+        began = time.perf_counter()
+        self._commit_with_patience(group)
+        COMMIT_SECONDS.note(time.perf_counter() - began)
+        COMMIT_WRITES.note(len(group))
+
+    def _commit_with_patience(self, group: list[Waiting]) -> None:
         commit_id = uuid.uuid4().hex
         for attempt in range(TRIES):
             try:
@@ -188,21 +192,47 @@ class Writer:
                 return
 
     def _commit_once(self, group: list[Waiting], commit_id: str) -> None:
+        try:
+            with self._begin() as tx:
+                self._apply_together(tx, group)
+                tx.execute(NOTE, {"id": commit_id, "at": tx.now})
+        except _Spoilt as spoilt:
+            if len(group) == 1:
+                group[0].error = self._translated(_cause(spoilt))
+                return
+        else:
+            return
         with self._begin() as tx:
             for item in group:
-                self._apply(tx, item)
-            tx.execute(sa.insert(tables.commits).values(id=commit_id, at=tx.now))
+                self._apply_apart(tx, item)
+            tx.execute(NOTE, {"id": commit_id, "at": tx.now})
 
-    def _apply(self, tx: Transaction, item: Waiting) -> None:
+    def _apply_together(self, tx: Transaction, group: list[Waiting]) -> None:
+        """Run all writes of a group as one; whatever goes wrong in one of them spoils it."""
+        try:
+            _read_ahead(tx, group)
+            for item in group:
+                item.error = None
+                item.result = item.write.apply(tx)
+            tx.flush()
+        except Exception as error:
+            if _is_of_all(error):
+                raise
+            raise _Spoilt from error
+
+    def _apply_apart(self, tx: Transaction, item: Waiting) -> None:
+        """Run one write in its savepoint, so that it fails alone."""
         item.error = None
         try:
             with tx.conn.begin_nested():
                 item.result = item.write.apply(tx)
-        except exc.OperationalError:
-            # the engine may have rolled the whole transaction back: nothing of the group counts
-            raise
-        except Exception as error:  # noqa: BLE001 # it fails alone, in its savepoint
+                tx.flush()
+        except Exception as error:
+            if _is_of_all(error):
+                raise
             item.error = self._translated(error)
+        finally:
+            tx.forget()
 
     def _translated(self, error: Exception) -> Exception:
         if isinstance(error, QuellError) or not isinstance(error, exc.DBAPIError):
@@ -212,9 +242,33 @@ class Writer:
         return JournalUnavailable(where=self._where, problem=_problem(error))
 
 
+def _read_ahead(tx: Transaction, group: Sequence[Waiting]) -> None:
+    """Read what the writes of a group begin with, in one question of each kind."""
+    keys: dict[Ahead, list[tuple[str, ...]]] = {}
+    for item in group:
+        if item.write.ahead is not None:
+            keys.setdefault(item.write.ahead, []).append(item.write.locks)
+    for ahead, locks in keys.items():
+        if len(locks) > 1:
+            ahead(tx, locks)
+
+
+def _cause(spoilt: _Spoilt) -> Exception:
+    cause = spoilt.__cause__
+    assert isinstance(cause, Exception)  # noqa: S101 # it is raised from one
+    return cause
+
+
 def _problem(error: exc.DBAPIError) -> str:
     # the driver's text only: SQLAlchemy's own would print statement and parameters
     return " ".join(str(error.orig).split())[:300]
+
+
+def _is_of_all(error: Exception) -> bool:
+    """Tell whether the engine may have rolled the whole transaction back: nothing of it counts."""
+    if not isinstance(error, exc.DBAPIError):
+        return False
+    return isinstance(error, exc.OperationalError) or error.connection_invalidated
 
 
 def _was_cut(error: exc.DBAPIError) -> bool:
