@@ -31,6 +31,7 @@ def doctor(invocation: Invocation, tenant: str | None) -> int:
         rows += [_row(name, one.ok, one.what, one.detail, one.remedy) for name, one in lines]
         rows += _mode_rows(runtime, tenant)
         rows += _stream_rows(runtime, tenant)
+        rows += _queue_rows(runtime, tenant)
     show(rows, ("tenant", "result", "what", "detail", "remedy"))
     return ExitCode.DONE if all(row["ok"] for row in rows) else ExitCode.NO
 
@@ -58,6 +59,19 @@ def _stream_rows(runtime: Any, tenant: str | None) -> Iterator[dict[str, Any]]:
                 "are taken in" if problem is None else problem.message,
                 "" if problem is None else problem.remedy,
             )
+
+
+def _queue_rows(runtime: Any, tenant: str | None) -> Iterator[dict[str, Any]]:
+    for one in [runtime.tenant(tenant)] if tenant else runtime.tenants.values():
+        waiting, at_most = runtime.run(one.pressure.waiting()), one.pressure.at_most
+        yield _row(
+            one.id,
+            waiting < at_most,
+            "queue",
+            f"{waiting} of at most {at_most} runs wait for a worker"
+            + ("" if waiting < at_most else ": all but containment is held back"),
+            "" if waiting < at_most else "Start more workers; `quell held` lists what is held.",
+        )
 
 
 def _row(tenant: str, ok: bool, what: str, detail: str = "", remedy: str = "") -> dict[str, Any]:

@@ -73,6 +73,11 @@ COMMANDS = {
         "permissions", "permissions", "List the permissions that each identity must be granted."
     ),
     "quota": Listed("quota", "quota", "Show how many calls each product still allows."),
+    "journal": Listed(
+        "journal",
+        "journal",
+        "Show how large the journal is; archive and remove what ended long ago.",
+    ),
     "doctor": Listed(
         "doctor",
         "doctor",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from quell.cli.invocation import Invocation, pass_invocation
+from quell.cli.moments import moment_of
 from quell.cli.outcome import ExitCode
 from quell.cli.output import complain, json_option, progress, show
 from quell.cli.tenants import tenant_option
@@ -99,8 +99,8 @@ def backfill(
     with invocation.runtime() as runtime:
         chosen = runtime.tenant(tenant)
         now = runtime.journal.now()
-        begin = _when(since, now, "--since")
-        end = _when(until, now, "--until") if until else None
+        begin = moment_of(since, now, "--since")
+        end = moment_of(until, now, "--until") if until else None
         if begin >= (end or now):
             raise click.UsageError("--since must be before --until, and before now.")
         for source_id in _sources(chosen, source):
@@ -145,26 +145,3 @@ def check_source(tenant: TenantRuntime, source: str | None) -> None:
 def _sources(tenant: TenantRuntime, source: str | None) -> list[SourceId]:
     check_source(tenant, source)
     return [SourceId(source)] if source else [one.source_id for one, _ in tenant.sources]
-
-
-def _when(text: str, now: datetime, option: str) -> datetime:
-    """Read a date, a time or a span before now."""
-    from datetime import UTC
-
-    from quell.playbooks.scalars import parse_duration
-
-    try:
-        span: timedelta | None = parse_duration(text)
-    except ValueError:
-        span = None
-    if span is not None:
-        return now - span
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter(
-            f"{text} is neither a date like 2026-01-31, a time, nor a span like 14d of 366 days "
-            "at most",
-            param_hint=option,
-        ) from None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

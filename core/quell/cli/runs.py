@@ -164,6 +164,7 @@ def _run(row: RunRow) -> dict[str, Any]:
         "by": row.options.ordered_by or row.options.released_by,
         "created_at": row.created_at,
         "finished_at": row.finished_at,
+        "details_removed_at": row.pruned_at,
         "wake_at": row.wake_at,
         "worker": row.owner,
         "error": row.error,

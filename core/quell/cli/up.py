@@ -22,7 +22,8 @@ __all__ = ["up"]
 def up(invocation: Invocation) -> None:
     """Run everything in this process until stopped: polls, writes, playbooks, timers.
 
-    Stop it with Ctrl-C or SIGTERM; whatever is under way goes on at the next start.
+    Stop it with Ctrl-C or SIGTERM: steps in hand get `worker.grace` seconds to end, or a second
+    signal ends them. Whatever is under way goes on at the next start.
     """
     with invocation.runtime() as runtime:
         if not runtime.tenants:
@@ -41,7 +42,13 @@ async def _serve(runtime: Runtime) -> None:
     from quell.http import serve_door
 
     stop = asyncio.Event()
+
+    def leave() -> None:
+        if stop.is_set():
+            runtime.hurry()  # a second signal: whoever sent it does not want to wait
+        stop.set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, leave)
     await runtime.up(stop, beside=[serve_door])

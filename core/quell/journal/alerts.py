@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from quell.domain.hub import AlertNote
 from quell.domain.ids import IncidentId, SourceId, TenantId
 from quell.domain.incident import Alert
+from quell.journal import blobs
+from quell.journal.prepared import its, listed, same
 from quell.journal.tables import alerts, links
 from quell.journal.upsert import insert_or_update
 from quell.journal.writer import Question, Transaction
@@ -19,6 +21,25 @@ __all__ = ["AlertNews", "of"]
 
 #: stands where an alert's incident would: it has left one, and is not seen in another yet
 NOWHERE = IncidentId("")
+
+OF_INCIDENT = same(alerts.c.tenant_id, alerts.c.incident_id)
+READ = (
+    sa.select(alerts.c.body)
+    .where(OF_INCIDENT)
+    .order_by(alerts.c.seen_at, alerts.c.source_id, alerts.c.native_id)
+)
+READ_MANY = (
+    sa.select(alerts.c.incident_id, alerts.c.body)
+    .where(same(alerts.c.tenant_id), listed(alerts.c.incident_id))
+    .order_by(alerts.c.seen_at, alerts.c.source_id, alerts.c.native_id)
+)
+READ_NOTES = sa.select(
+    alerts.c.source_id, alerts.c.native_id, alerts.c.digest, alerts.c.carried
+).where(OF_INCIDENT)
+READ_HOMES = sa.select(alerts.c.native_id, alerts.c.incident_id).where(
+    same(alerts.c.tenant_id, alerts.c.source_id), listed(alerts.c.native_id)
+)
+CARRY = sa.update(alerts).where(same(alerts.c.tenant_id, alerts.c.source_id, alerts.c.native_id))
 
 
 class AlertNews(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,22 +61,24 @@ def of(tenant_id: TenantId, incident_id: IncidentId) -> Question[list[Alert]]:
 
 
 def of_incident(tx: Transaction, tenant_id: TenantId, incident_id: str) -> list[Alert]:
-    statement = (
-        sa.select(alerts.c.body)
-        .where(alerts.c.tenant_id == tenant_id, alerts.c.incident_id == incident_id)
-        .order_by(alerts.c.seen_at, alerts.c.source_id, alerts.c.native_id)
-    )
-    return [msgspec.convert(row.body, Alert) for row in tx.execute(statement)]
+    asked = its(tenant_id=tenant_id, incident_id=incident_id)
+    return [msgspec.convert(row.body, Alert) for row in tx.execute(READ, asked)]
+
+
+def of_incidents(tx: Transaction, tenant_id: TenantId, ids: list[str]) -> dict[str, list[Alert]]:
+    """List the alerts of many incidents; one without any is missing."""
+    found: dict[str, list[Alert]] = {}
+    for row in tx.execute(READ_MANY, its(tenant_id=tenant_id, incident_id=ids)):
+        found.setdefault(row.incident_id, []).append(msgspec.convert(row.body, Alert))
+    return found
 
 
 def notes(tx: Transaction, tenant_id: TenantId, incident_id: str) -> dict[str, AlertNote]:
     """Give what is remembered of an incident's alerts, by `source_id/native_id`."""
-    statement = sa.select(
-        alerts.c.source_id, alerts.c.native_id, alerts.c.digest, alerts.c.carried
-    ).where(alerts.c.tenant_id == tenant_id, alerts.c.incident_id == incident_id)
+    asked = its(tenant_id=tenant_id, incident_id=incident_id)
     return {
         f"{row.source_id}/{row.native_id}": AlertNote(digest=row.digest, carried=row.carried)
-        for row in tx.execute(statement)
+        for row in tx.execute(READ_NOTES, asked)
     }
 
 
@@ -98,7 +121,7 @@ def store(
             "source_id": source_id,
             "native_id": alert.id,
             "incident_id": incident_id,
-            "body": alert,
+            "body": blobs.keep(tx, tenant_id, alert),
             "digest": digest,
             "seen_at": tx.now,
         }
@@ -115,12 +138,8 @@ def _homes(
     """Tell which incidents have alerts that are new to this one."""
     if not ids:
         return {}
-    statement = sa.select(alerts.c.native_id, alerts.c.incident_id).where(
-        alerts.c.tenant_id == tenant_id,
-        alerts.c.source_id == source_id,
-        alerts.c.native_id.in_(ids),
-    )
-    return {row.native_id: IncidentId(row.incident_id) for row in tx.execute(statement)}
+    asked = its(tenant_id=tenant_id, source_id=source_id, native_id=ids)
+    return {row.native_id: IncidentId(row.incident_id) for row in tx.execute(READ_HOMES, asked)}
 
 
 def _still_there(
@@ -167,15 +186,8 @@ def carry(
         if old is not None and old.carried == note.carried:
             continue
         source_id, _, native_id = key.partition("/")
-        tx.execute(
-            sa.update(alerts)
-            .where(
-                alerts.c.tenant_id == tenant_id,
-                alerts.c.source_id == source_id,
-                alerts.c.native_id == native_id,
-            )
-            .values(carried=note.carried)
-        )
+        mine = its(tenant_id=tenant_id, source_id=source_id, native_id=native_id)
+        tx.later(CARRY, {**mine, "carried": note.carried})
 
 
 def move(tx: Transaction, tenant_id: TenantId, loser: IncidentId, winner: IncidentId) -> None:

@@ -15,9 +15,10 @@ from quell.domain.offers import Notice
 from quell.domain.run import RunState
 from quell.errors import NotFoundError, StateError
 from quell.journal import audit, notices, run_events
+from quell.journal.prepared import its, same
 from quell.journal.run_events import RunEvent
-from quell.journal.run_rows import RunRef, is_run, lock, move
-from quell.journal.tables import approvals, runs
+from quell.journal.run_rows import RunRef, change_run, lock, move
+from quell.journal.tables import approvals
 from quell.journal.writer import Question, Transaction, Write
 
 __all__ = [
@@ -32,6 +33,11 @@ __all__ = [
     "open_question",
     "withdraw",
 ]
+
+OF_RUN = same(approvals.c.tenant_id, approvals.c.run_id)
+READ_OF_RUN = sa.select(approvals).where(OF_RUN).order_by(approvals.c.asked_at, approvals.c.id)
+IS_OPEN = approvals.c.state == sa.literal(Answer.OPEN.value)
+WITHDRAW = sa.update(approvals).where(OF_RUN, IS_OPEN)
 
 
 class AskedTarget(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,15 +186,10 @@ def expire(tx: Transaction, approval: Approval) -> Notice | None:
     return notice
 
 
-def withdraw(tx: Transaction, ref: RunRef) -> int:
-    """Take back a run's open questions, because it ends. Gives how many there were."""
-    mine = sa.and_(
-        approvals.c.tenant_id == ref.tenant_id,
-        approvals.c.run_id == ref.run_id,
-        approvals.c.state == Answer.OPEN.value,
-    )
-    taken = sa.update(approvals).where(mine)
-    return tx.execute(taken.values(state=Answer.WITHDRAWN.value, answered_at=tx.now)).rowcount
+def withdraw(tx: Transaction, ref: RunRef) -> None:
+    """Take back a run's open questions, because it ends."""
+    taken = {"state": Answer.WITHDRAWN.value, "answered_at": tx.now}
+    tx.later(WITHDRAW, {**its(tenant_id=ref.tenant_id, run_id=ref.run_id), **taken})
 
 
 def get(tenant_id: TenantId, approval_id: ApprovalId) -> Question[Approval]:
@@ -219,11 +220,8 @@ def listed(
 
 def of_run(tx: Transaction, ref: RunRef) -> list[Approval]:
     """List all questions of a run, oldest first."""
-    statement = sa.select(approvals).where(
-        approvals.c.tenant_id == ref.tenant_id, approvals.c.run_id == ref.run_id
-    )
-    ordered = statement.order_by(approvals.c.asked_at, approvals.c.id)
-    return [_approval(row) for row in tx.execute(ordered)]
+    mine = its(tenant_id=ref.tenant_id, run_id=ref.run_id)
+    return [_approval(row) for row in tx.execute(READ_OF_RUN, mine)]
 
 
 def _settle(
@@ -252,7 +250,7 @@ def _nudge(tx: Transaction, ref: RunRef) -> None:
     if row.state is RunState.WAITING:
         move(tx, ref, RunState.QUEUED)
     elif row.state is RunState.RUNNING:
-        tx.execute(sa.update(runs).where(is_run(ref)).values(wake_at=tx.now))
+        change_run(tx, ref, wake_at=tx.now)
 
 
 def _refused(found: Approval) -> StateError:

@@ -7,11 +7,25 @@ import sqlalchemy as sa
 
 from quell.domain.hub import Copy, HubComment
 from quell.domain.ids import IncidentId, TenantId
+from quell.journal.prepared import its, listed, same
 from quell.journal.tables import comment_copies, comments
 from quell.journal.upsert import insert_or_update
 from quell.journal.writer import Question, Transaction
 
 __all__ = ["of"]
+
+READ = (
+    sa.select(comments)
+    .where(same(comments.c.tenant_id, comments.c.incident_id))
+    .order_by(comments.c.seen_at, comments.c.created_at, comments.c.id)
+)
+READ_COPIES = (
+    sa.select(comment_copies)
+    .where(same(comment_copies.c.tenant_id), listed(comment_copies.c.comment_id))
+    .order_by(comment_copies.c.link_id, comment_copies.c.part)
+)
+#: what a comment's own row holds
+OWN = tuple(name for name in HubComment.__struct_fields__ if name != "copies")
 
 
 def of(tenant_id: TenantId, incident_id: IncidentId) -> Question[tuple[HubComment, ...]]:
@@ -20,16 +34,11 @@ def of(tenant_id: TenantId, incident_id: IncidentId) -> Question[tuple[HubCommen
 
 
 def of_incident(tx: Transaction, tenant_id: TenantId, incident_id: str) -> tuple[HubComment, ...]:
-    statement = (
-        sa.select(comments)
-        .where(comments.c.tenant_id == tenant_id, comments.c.incident_id == incident_id)
-        .order_by(comments.c.seen_at, comments.c.created_at, comments.c.id)
-    )
-    rows = tx.execute(statement).mappings().all()
+    asked = its(tenant_id=tenant_id, incident_id=incident_id)
+    rows = tx.execute(READ, asked).mappings().all()
     copies = _copies(tx, tenant_id, [row["id"] for row in rows])
-    wanted = [name for name in HubComment.__struct_fields__ if name != "copies"]
     return tuple(
-        HubComment(**{name: row[name] for name in wanted}, copies=tuple(copies.get(row["id"], ())))
+        HubComment(**{name: row[name] for name in OWN}, copies=tuple(copies.get(row["id"], ())))
         for row in rows
     )
 
@@ -38,13 +47,7 @@ def _copies(tx: Transaction, tenant_id: TenantId, ids: list[str]) -> dict[str, l
     found: dict[str, list[Copy]] = {}
     if not ids:
         return found
-    table = comment_copies.c
-    statement = (
-        sa.select(comment_copies)
-        .where(table.tenant_id == tenant_id, table.comment_id.in_(ids))
-        .order_by(table.link_id, table.part)
-    )
-    for row in tx.execute(statement):
+    for row in tx.execute(READ_COPIES, its(tenant_id=tenant_id, comment_id=ids)):
         copy = Copy(
             link_id=row.link_id, part=row.part, copy_key=row.copy_key, native_key=row.native_key
         )

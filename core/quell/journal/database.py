@@ -28,6 +28,8 @@ __all__ = ["Journal"]
 
 T = TypeVar("T")
 
+CLOCK = sa.select(sa.func.clock_timestamp())
+IS_COMMITTED = sa.select(tables.commits.c.id).where(tables.commits.c.id == sa.bindparam("commit"))
 #: why each is set stands beside it
 PRAGMAS = {
     "journal_mode": "WAL",  # readers do not block the writer
@@ -36,6 +38,10 @@ PRAGMAS = {
     "foreign_keys": "ON",
     "temp_store": "MEMORY",
 }
+
+#: what each session asks of PostgreSQL. A process that stands still in the middle of a
+#: transaction, or is cut off, must not keep rows locked for longer than its lease lasts
+OPTIONS = "-c synchronous_commit=on -c idle_in_transaction_session_timeout=10000"
 
 
 class Journal:
@@ -49,6 +55,7 @@ class Journal:
         # one in-memory database is one connection: everybody takes turns
         self._turn = threading.RLock() if isinstance(engine.pool, StaticPool) else None
         self._writer = Writer(self._begin_write, self._was_committed, self.where)
+        self._aside: sa.Engine | None = None
 
     @classmethod
     def open(cls, url: str, *, clock: Clock | None = None, create: bool = True) -> Journal:
@@ -70,6 +77,8 @@ class Journal:
         """Finish queued writes and let go of the database."""
         self._writer.close()
         self._engine.dispose()
+        if self._aside is not None:
+            self._aside.dispose()
 
     def submit(self, write: Write[T]) -> Future[T]:
         """Queue a write without waiting for it."""
@@ -81,7 +90,17 @@ class Journal:
 
     async def commit(self, write: Write[T]) -> T:
         """Commit a write; returns after the database has it."""
-        return await asyncio.wrap_future(self._writer.submit(write))
+        return await self._writer.commit(write)
+
+    def commit_aside(self, write: Write[T]) -> T:
+        """Commit a write in this thread, past the queue and on a connection of its own.
+
+        For what must come through however long the queue is; it is not run again by itself.
+        """
+        if self._aside is None:
+            self._aside = _beside(self._engine)
+        with self._translating(), self._begin_write(self._aside) as tx:
+            return write.apply(tx)
 
     def ask_now(self, question: Question[T]) -> T:
         """Read, in this thread."""
@@ -97,23 +116,25 @@ class Journal:
         return self.ask_now(lambda tx: tx.now)
 
     @contextlib.contextmanager
-    def _begin_write(self) -> Generator[Transaction]:
+    def _begin_write(self, engine: sa.Engine | None = None) -> Generator[Transaction]:
         with (
             self._taking_turns(),
-            self._engine.connect().execution_options(quell_writes=True) as conn,
+            (engine or self._engine).connect().execution_options(quell_writes=True) as conn,
             conn.begin(),
         ):
-            yield Transaction(conn, self._now(conn))
+            tx = Transaction(conn, self._now(conn))
+            yield tx
+            tx.flush()
 
     def _was_committed(self, commit_id: str) -> bool:
-        commit = sa.select(tables.commits.c.id).where(tables.commits.c.id == commit_id)
-        return self.ask_now(lambda tx: tx.execute(commit).first() is not None)
+        asked = {"commit": commit_id}
+        return self.ask_now(lambda tx: tx.execute(IS_COMMITTED, asked).first() is not None)
 
     def _now(self, conn: sa.Connection) -> datetime:
         if self._clock is not None:
             return self._clock.now()
         if self.is_shared:
-            stamp: datetime = conn.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+            stamp: datetime = conn.execute(CLOCK).scalar_one()
             return stamp.astimezone(UTC)
         return datetime.now(UTC)  # SQLite runs in this process, on this host's clock
 
@@ -129,6 +150,21 @@ class Journal:
             raise JournalUnavailable(where=self.where, problem=problem) from error
 
 
+def _beside(engine: sa.Engine) -> sa.Engine:
+    """Give an engine with one connection that nobody else waits for; SQLite's own will do."""
+    if engine.dialect.name != "postgresql":
+        return engine
+    # a row that somebody keeps locked must not cost all the others their turn
+    options = "-c synchronous_commit=on -c lock_timeout=4000"
+    return sa.create_engine(
+        engine.url,
+        pool_size=1,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 10, "options": options},
+    )
+
+
 def _make_engine(url: str) -> sa.Engine:
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
@@ -138,7 +174,7 @@ def _make_engine(url: str) -> sa.Engine:
         pool_size=8,
         max_overflow=8,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": 10, "options": "-c synchronous_commit=on"},
+        connect_args={"connect_timeout": 10, "options": OPTIONS},
     )
 
 

@@ -16,6 +16,8 @@ from quell.domain.outcome import Observation, Operation, Outcome
 from quell.domain.run import EFFECT_MOVES, EffectState, sources_of
 from quell.errors import NotFoundError, StateError
 from quell.journal import audit, holds, notices
+from quell.journal.prepared import among, its, same
+from quell.journal.prepared import listed as one_of
 from quell.journal.tables import effects
 from quell.journal.writer import Question, Transaction, Write
 
@@ -29,11 +31,32 @@ __all__ = [
     "drop_holds",
     "due",
     "get",
+    "insert",
     "listed",
+    "of_keys",
     "of_run",
+    "record_change",
     "settle_unknown",
     "verify",
 ]
+
+
+IS_EFFECT = same(effects.c.tenant_id, effects.c.effect_key)
+READ = sa.select(effects).where(IS_EFFECT)
+READ_OF_RUN = (
+    sa.select(effects)
+    .where(same(effects.c.tenant_id, effects.c.run_id))
+    .order_by(effects.c.decided_at, effects.c.effect_key)
+)
+READ_MANY = sa.select(effects).where(same(effects.c.tenant_id), one_of(effects.c.effect_key))
+INSERT = sa.insert(effects)
+CHANGE = sa.update(effects).where(IS_EFFECT)
+#: by where it goes: the change of an effect, from wherever the table of moves allows it
+MOVE = {
+    to: CHANGE.where(among(effects.c.state, sources_of(EFFECT_MOVES, to)))
+    for to in EffectState
+    if sources_of(EFFECT_MOVES, to)
+}
 
 
 class EffectRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,8 +130,43 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     verify_at: datetime | None = None
 
 
+def insert(tx: Transaction, row: EffectRow) -> None:
+    """Write an effect down, in the transaction that decided about it."""
+    values = {name: getattr(row, name) for name in PLAIN}
+    values |= {"effect_key": row.key, "state": row.state.value}
+    values |= {name: msgspec.to_builtins(getattr(row, name)) for name in STRUCTS}
+    tx.later(INSERT, values)
+
+
+def record_change(tx: Transaction, tenant_id: TenantId, change: EffectChange) -> None:
+    """Write down what became of an effect, together with others of the group.
+
+    Spoils the transaction, with StateError, where the table of moves does not allow it.
+    """
+    problem = StateError(
+        what=f"Effect {change.key}",
+        problem="was settled otherwise meanwhile",
+        remedy="Nothing to do: the run is read again.",
+    )
+    statement = CHANGE if change.state is None else MOVE.get(change.state)
+    if statement is None:
+        raise problem
+    mine = its(tenant_id=tenant_id, effect_key=change.key)
+    tx.later(statement, {**mine, **_values(tx, change)}, problem)
+    _move_holds(tx, tenant_id, change)
+
+
 def apply_change(tx: Transaction, tenant_id: TenantId, change: EffectChange) -> bool:
     """Write down what became of an effect. False when the table of moves does not allow it."""
+    statement = CHANGE if change.state is None else MOVE.get(change.state)
+    mine = its(tenant_id=tenant_id, effect_key=change.key)
+    if statement is None or not tx.changed(statement, {**mine, **_values(tx, change)}):
+        return False
+    _move_holds(tx, tenant_id, change)
+    return True
+
+
+def _values(tx: Transaction, change: EffectChange) -> dict[str, Any]:
     values: dict[str, Any] = {
         "outcome": msgspec.to_builtins(change.outcome),
         "operation": msgspec.to_builtins(change.operation),
@@ -122,15 +180,15 @@ def apply_change(tx: Transaction, tenant_id: TenantId, change: EffectChange) -> 
     if change.state is not None:
         values |= {"state": change.state.value}
         values |= {"settled_at": tx.now} if change.state.is_settled else {}
-    mine = sa.and_(effects.c.tenant_id == tenant_id, effects.c.effect_key == change.key)
-    if not tx.changed(sa.update(effects).where(mine, _may_move(change)).values(**values)):
-        return False
+    return values
+
+
+def _move_holds(tx: Transaction, tenant_id: TenantId, change: EffectChange) -> None:
     # the end of one wish comes before the beginning of another
     for dropped in change.drops:
         drop_holds(tx, tenant_id, dropped)
     for hold in change.adds:
         holds.add(tx, tenant_id, hold, effect_key=change.key)
-    return True
 
 
 def change_alone(tenant_id: TenantId, change: EffectChange) -> Write[bool]:
@@ -191,12 +249,9 @@ def settle_unknown(
 
 def get(tenant_id: TenantId, key: str) -> Question[EffectRow]:
     """Read an effect. Raises NotFoundError."""
-    statement = sa.select(effects).where(
-        effects.c.tenant_id == tenant_id, effects.c.effect_key == key
-    )
 
     def ask(tx: Transaction) -> EffectRow:
-        row = tx.execute(statement).first()
+        row = tx.execute(READ, its(tenant_id=tenant_id, effect_key=key)).first()
         if row is None:
             raise NotFoundError(what="effect", name=key)
         return row_of(row)
@@ -206,11 +261,16 @@ def get(tenant_id: TenantId, key: str) -> Question[EffectRow]:
 
 def of_run(tx: Transaction, tenant_id: TenantId, run_id: RunId) -> list[EffectRow]:
     """List the effects of a run in the order in which they were decided."""
-    statement = sa.select(effects).where(
-        effects.c.tenant_id == tenant_id, effects.c.run_id == run_id
-    )
-    ordered = statement.order_by(effects.c.decided_at, effects.c.effect_key)
-    return [row_of(row) for row in tx.execute(ordered)]
+    mine = its(tenant_id=tenant_id, run_id=run_id)
+    return [row_of(row) for row in tx.execute(READ_OF_RUN, mine)]
+
+
+def of_keys(tx: Transaction, tenant_id: TenantId, keys: Sequence[str]) -> dict[str, EffectRow]:
+    """Give those effects that are on record, by key."""
+    if not keys:
+        return {}
+    rows = tx.execute(READ_MANY, its(tenant_id=tenant_id, effect_key=list(keys)))
+    return {row.effect_key: row_of(row) for row in rows}
 
 
 def listed(
@@ -253,20 +313,18 @@ def due(tenant_id: TenantId, *, limit: int = 50) -> Question[list[EffectRow]]:
 
 def row_of(row: sa.Row[Any]) -> EffectRow:
     """Read a row into a value."""
-    values: dict[str, Any] = {one.name: getattr(row, one.name) for one in effects.columns}
-    values["key"] = values.pop("effect_key")
-    values["state"] = EffectState(values["state"])
-    for name, kind in (("before", Observation), ("outcome", Outcome), ("operation", Operation)):
-        if values[name] is not None:
-            values[name] = msgspec.convert(values[name], kind)
-    return EffectRow(**values)
+    values: dict[str, Any] = {name: getattr(row, name) for name in PLAIN}
+    for name, kind in STRUCTS.items():
+        stored = getattr(row, name)
+        values[name] = msgspec.convert(stored, kind) if stored is not None else None
+    return EffectRow(**values, key=row.effect_key, state=EffectState(row.state))
 
 
-def _may_move(change: EffectChange) -> sa.ColumnElement[bool]:
-    if change.state is None:
-        return sa.true()
-    allowed = sources_of(EFFECT_MOVES, change.state)
-    return effects.c.state.in_([state.value for state in allowed])
+STRUCTS: dict[str, Any] = {"before": Observation, "outcome": Outcome, "operation": Operation}
+#: what a row of the table holds as it is
+PLAIN = tuple(
+    name for name in EffectRow.__struct_fields__ if name not in {"key", "state", *STRUCTS}
+)
 
 
 def drop_holds(tx: Transaction, tenant_id: TenantId, dropped: DroppedHolds) -> None:

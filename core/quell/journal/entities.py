@@ -15,6 +15,7 @@ from quell.domain.ids import EntityId, IncidentId, TenantId
 from quell.domain.incident import Alert
 from quell.domain.ports import EntitySummary
 from quell.journal.entity_rows import digest_id, hops, merge_rows
+from quell.journal.prepared import its, listed, same
 from quell.journal.tables import entities, entity_aliases, incident_entities
 from quell.journal.upsert import insert_missing, insert_or_update
 from quell.journal.writer import Question, Transaction, Write
@@ -25,6 +26,54 @@ __all__ = ["aliases_of", "canonical", "find", "get", "observe", "of"]
 LONGEST_NAME = 500
 #: worst first
 VERDICTS = ("malicious", "suspicious", "unknown", "no_threats_found")
+
+ATTACHED = (
+    sa.select(incident_entities, entities.c.body)
+    .join(
+        entities,
+        sa.and_(
+            entities.c.tenant_id == incident_entities.c.tenant_id,
+            entities.c.id == incident_entities.c.entity_id,
+        ),
+    )
+    .where(same(incident_entities.c.tenant_id))
+    .order_by(incident_entities.c.first_seen_at, incident_entities.c.entity_id)
+)
+READ_SUMMARIES = ATTACHED.where(same(incident_entities.c.incident_id))
+READ_SUMMARIES_OF_MANY = ATTACHED.where(listed(incident_entities.c.incident_id))
+READ_NAMES = (
+    sa.select(entity_aliases.c.scheme, entity_aliases.c.value, entity_aliases.c.is_strong)
+    .where(same(entity_aliases.c.tenant_id, entity_aliases.c.entity_id))
+    .order_by(entity_aliases.c.is_strong.desc(), entity_aliases.c.scheme, entity_aliases.c.value)
+)
+READ_CARRIERS = (
+    sa.select(entity_aliases.c.entity_id, entities.c.created_at)
+    .join(
+        entities,
+        sa.and_(
+            entities.c.tenant_id == entity_aliases.c.tenant_id,
+            entities.c.id == entity_aliases.c.entity_id,
+        ),
+    )
+    .where(
+        same(entity_aliases.c.tenant_id, entity_aliases.c.entity_kind),
+        entity_aliases.c.is_strong.is_(True),
+        sa.tuple_(entity_aliases.c.scheme, entity_aliases.c.value).in_(
+            sa.bindparam("names", expanding=True)
+        ),
+    )
+    .order_by(entities.c.created_at, entity_aliases.c.entity_id)
+)
+READ_BODY = sa.select(entities.c.body, entities.c.merged_into).where(
+    same(entities.c.tenant_id, entities.c.id)
+)
+READ_ATTACHED = sa.select(incident_entities).where(
+    same(
+        incident_entities.c.tenant_id,
+        incident_entities.c.incident_id,
+        incident_entities.c.entity_id,
+    )
+)
 
 
 def of(tenant_id: TenantId, incident_id: IncidentId) -> Question[tuple[EntitySummary, ...]]:
@@ -116,26 +165,29 @@ def _fit(value: str) -> str:
 
 
 def summaries(tx: Transaction, tenant_id: TenantId, incident_id: str) -> tuple[EntitySummary, ...]:
-    table = incident_entities
-    statement = (
-        sa.select(table, entities.c.body)
-        .join(
-            entities,
-            sa.and_(entities.c.tenant_id == table.c.tenant_id, entities.c.id == table.c.entity_id),
-        )
-        .where(table.c.tenant_id == tenant_id, table.c.incident_id == incident_id)
-        .order_by(table.c.first_seen_at, table.c.entity_id)
-    )
-    return tuple(
-        EntitySummary(
-            id=row.entity_id,
-            kind=EntityKind(row.kind),
-            entity=_entity(row.body),
-            roles=tuple(row.roles),
-            verdict=row.verdict,
-            alerts=tuple(row.alerts),
-        )
-        for row in tx.execute(statement)
+    asked = its(tenant_id=tenant_id, incident_id=incident_id)
+    return tuple(_summary(row) for row in tx.execute(READ_SUMMARIES, asked))
+
+
+def summaries_of_many(
+    tx: Transaction, tenant_id: TenantId, ids: list[str]
+) -> dict[str, list[EntitySummary]]:
+    """List the entities of many incidents; one without any is missing."""
+    found: dict[str, list[EntitySummary]] = {}
+    asked = its(tenant_id=tenant_id, incident_id=ids)
+    for row in tx.execute(READ_SUMMARIES_OF_MANY, asked):
+        found.setdefault(row.incident_id, []).append(_summary(row))
+    return found
+
+
+def _summary(row: sa.Row[Any]) -> EntitySummary:
+    return EntitySummary(
+        id=row.entity_id,
+        kind=EntityKind(row.kind),
+        entity=_entity(row.body),
+        roles=tuple(row.roles),
+        verdict=row.verdict,
+        alerts=tuple(row.alerts),
     )
 
 
@@ -172,34 +224,16 @@ def resolve(
 def _carriers(
     tx: Transaction, tenant_id: TenantId, kind: EntityKind, strong: Sequence[Alias]
 ) -> dict[EntityId, list[Alias]]:
-    table = entity_aliases.c
-    pairs = sa.tuple_(table.scheme, table.value).in_([(one.kind, one.value) for one in strong])
-    statement = (
-        sa.select(table.entity_id, entities.c.created_at)
-        .join(
-            entities,
-            sa.and_(entities.c.tenant_id == table.tenant_id, entities.c.id == table.entity_id),
-        )
-        .where(
-            table.tenant_id == tenant_id,
-            table.entity_kind == kind.value,
-            table.is_strong.is_(True),
-            pairs,
-        )
-        .order_by(entities.c.created_at, table.entity_id)
-    )
-    ids = dict.fromkeys(row.entity_id for row in tx.execute(statement))
+    asked = its(tenant_id=tenant_id, entity_kind=kind.value)
+    names = [(one.kind, one.value) for one in strong]
+    rows = tx.execute(READ_CARRIERS, {**asked, "names": names})
+    ids = dict.fromkeys(row.entity_id for row in rows)
     return {entity_id: _names(tx, tenant_id, entity_id) for entity_id in ids}
 
 
 def _names(tx: Transaction, tenant_id: TenantId, entity_id: EntityId) -> list[Alias]:
-    table = entity_aliases.c
-    statement = (
-        sa.select(table.scheme, table.value, table.is_strong)
-        .where(table.tenant_id == tenant_id, table.entity_id == entity_id)
-        .order_by(table.is_strong.desc(), table.scheme, table.value)
-    )
-    return [Alias(row.scheme, row.value, row.is_strong) for row in tx.execute(statement)]
+    rows = tx.execute(READ_NAMES, its(tenant_id=tenant_id, entity_id=entity_id))
+    return [Alias(row.scheme, row.value, row.is_strong) for row in rows]
 
 
 def _ensure(
@@ -210,8 +244,7 @@ def _ensure(
     names: Sequence[Alias],
     entity_id: EntityId,
 ) -> EntityId:
-    statement = sa.select(entities.c.body, entities.c.merged_into).where(_is(tenant_id, entity_id))
-    row = tx.execute(statement).first()
+    row = tx.execute(READ_BODY, its(tenant_id=tenant_id, id=entity_id)).first()
     if row is not None and row.merged_into is not None:
         return _ensure(tx, tenant_id, kind, entity, names, hops(tx, tenant_id, entity_id))
     body = entity if row is None else completed(_entity(row.body), entity)
@@ -253,11 +286,8 @@ def attach_one(
     alert_id: str,
     evidence: Evidence,
 ) -> bool:
-    table = incident_entities.c
-    statement = sa.select(incident_entities).where(
-        table.tenant_id == tenant_id, table.incident_id == incident_id, table.entity_id == entity_id
-    )
-    row = tx.execute(statement).mappings().first()
+    asked = its(tenant_id=tenant_id, incident_id=incident_id, entity_id=entity_id)
+    row = tx.execute(READ_ATTACHED, asked).mappings().first()
     known: dict[str, Any] = dict(row) if row is not None else {}
     values = {
         "tenant_id": tenant_id,

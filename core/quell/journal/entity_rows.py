@@ -13,6 +13,7 @@ from quell.domain.entity import Alias, Entity, EntityKind
 from quell.domain.identity import completed
 from quell.domain.ids import EntityId, IncidentId, TenantId
 from quell.journal import holds, ledger
+from quell.journal.prepared import its, same
 from quell.journal.tables import entities, entity_aliases, incident_entities
 from quell.journal.upsert import insert_missing, insert_or_update
 from quell.journal.writer import Transaction
@@ -21,6 +22,7 @@ __all__ = ["digest_id", "hops", "merge_rows", "move_entities"]
 
 #: longest chain of aliases that is followed; a longer one is a mistake of ours
 HOPS = 16
+READ_ONWARD = sa.select(entities.c.merged_into).where(same(entities.c.tenant_id, entities.c.id))
 
 
 def digest_id(
@@ -41,10 +43,8 @@ def digest_id(
 def hops(tx: Transaction, tenant_id: TenantId, entity_id: EntityId) -> EntityId:
     """Follow aliases to the entity that stands for itself."""
     for _ in range(HOPS):
-        statement = sa.select(entities.c.merged_into).where(
-            entities.c.tenant_id == tenant_id, entities.c.id == entity_id
-        )
-        onward = tx.execute(statement).scalar_one_or_none()
+        asked = its(tenant_id=tenant_id, id=entity_id)
+        onward = tx.execute(READ_ONWARD, asked).scalar_one_or_none()
         if onward is None:
             return entity_id
         entity_id = EntityId(onward)

@@ -10,11 +10,24 @@ import sqlalchemy as sa
 
 from quell.domain.hold import Hold, HoldOwner
 from quell.domain.ids import TenantId
+from quell.journal.prepared import its, same
+from quell.journal.prepared import listed as one_of
 from quell.journal.tables import holds
 from quell.journal.upsert import insert_missing
 from quell.journal.writer import Question, Transaction
 
 __all__ = ["add", "drop", "listed", "move", "of_entities", "on"]
+
+READ_ON = (
+    sa.select(holds)
+    .where(same(holds.c.tenant_id, holds.c.entity_id, holds.c.state))
+    .order_by(holds.c.made_at)
+)
+READ_MANY = (
+    sa.select(holds)
+    .where(same(holds.c.tenant_id, holds.c.state), one_of(holds.c.entity_id))
+    .order_by(holds.c.made_at)
+)
 
 
 def add(tx: Transaction, tenant_id: TenantId, hold: Hold, *, effect_key: str | None) -> bool:
@@ -63,21 +76,17 @@ def move(tx: Transaction, tenant_id: TenantId, losers: Sequence[str], winner: st
 
 def on(tx: Transaction, tenant_id: TenantId, entity_id: str, state: str) -> list[Hold]:
     """List, inside a transaction, who wants a state of an entity to last."""
-    statement = sa.select(holds).where(_on(tenant_id, entity_id, state)).order_by(holds.c.made_at)
-    return [_hold(row) for row in tx.execute(statement)]
+    asked = its(tenant_id=tenant_id, entity_id=entity_id, state=state)
+    return [_hold(row) for row in tx.execute(READ_ON, asked)]
 
 
 def of_entities(
     tx: Transaction, tenant_id: TenantId, entity_ids: Sequence[str], state: str
 ) -> dict[str, list[Hold]]:
     """List, inside a transaction, the holds on a state for several entities."""
-    statement = sa.select(holds).where(
-        holds.c.tenant_id == tenant_id,
-        holds.c.entity_id.in_(list(entity_ids)),
-        holds.c.state == state,
-    )
+    asked = its(tenant_id=tenant_id, entity_id=list(entity_ids), state=state)
     found: dict[str, list[Hold]] = {}
-    for row in tx.execute(statement.order_by(holds.c.made_at)):
+    for row in tx.execute(READ_MANY, asked):
         found.setdefault(row.entity_id, []).append(_hold(row))
     return found
 

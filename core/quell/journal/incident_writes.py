@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from quell.domain.hub import IncidentWrite, WriteKind, WriteState
 from quell.domain.ids import IncidentId, TenantId, WorkerId
 from quell.journal import audit
+from quell.journal.prepared import its, same
 from quell.journal.tables import incident_writes
 from quell.journal.upsert import insert_or_update
 from quell.journal.writer import Question, Transaction, Write
@@ -18,6 +19,14 @@ __all__ = ["counts", "due", "find", "has_open", "listed", "parked", "parked_of",
 
 #: what a hub is loaded with: unfinished, or refused and not to be tried again by itself
 UNFINISHED = (WriteState.PLANNED.value, WriteState.SENDING.value, WriteState.PARKED.value)
+READ_UNFINISHED = (
+    sa.select(incident_writes)
+    .where(
+        same(incident_writes.c.tenant_id, incident_writes.c.incident_id),
+        incident_writes.c.state.in_([sa.literal(state) for state in UNFINISHED]),
+    )
+    .order_by(incident_writes.c.planned_at, incident_writes.c.seq, incident_writes.c.id)
+)
 #: writes of one incident that are looked at to find the incidents that wait
 WRITES_EACH = 20
 #: the order in which writes that were planned together are sent
@@ -162,17 +171,8 @@ def find(tenant_id: TenantId, key: str) -> Question[IncidentWrite | None]:
 
 
 def unfinished(tx: Transaction, tenant_id: TenantId, incident_id: str) -> tuple[IncidentWrite, ...]:
-    table = incident_writes.c
-    statement = (
-        sa.select(incident_writes)
-        .where(
-            table.tenant_id == tenant_id,
-            table.incident_id == incident_id,
-            table.state.in_(UNFINISHED),
-        )
-        .order_by(table.planned_at, table.seq, table.id)
-    )
-    return tuple(_write(row) for row in tx.execute(statement).mappings())
+    asked = its(tenant_id=tenant_id, incident_id=incident_id)
+    return tuple(_write(row) for row in tx.execute(READ_UNFINISHED, asked).mappings())
 
 
 def save_write(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +16,8 @@ from quell.domain.incident import IncidentFields, Severity, Status
 from quell.domain.view import AlertView, CopyView, IncidentView, RevisionView
 from quell.errors import NotFoundError
 from quell.journal import alerts, entities, links
+from quell.journal.prepared import its, same
+from quell.journal.prepared import listed as one_of
 from quell.journal.tables import incidents, revisions, runs
 from quell.journal.tables import links as link_table
 from quell.journal.upsert import insert_or_update
@@ -29,10 +32,17 @@ __all__ = [
     "revisions_of",
     "unmatched",
     "view",
+    "views",
 ]
 
 #: longest chain of merges that is followed
 HOPS = 16
+
+READ = sa.select(incidents).where(same(incidents.c.tenant_id, incidents.c.id))
+READ_MANY = sa.select(incidents).where(same(incidents.c.tenant_id), one_of(incidents.c.id))
+LOCK = READ.with_for_update()
+ADD_REVISION = sa.insert(revisions)
+READ_DEPTH = sa.select(runs.c.depth).where(same(runs.c.tenant_id, runs.c.id))
 
 
 class IncidentRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,22 +104,41 @@ def view(tenant_id: TenantId, incident_id: IncidentId) -> Question[IncidentView]
     """Give an incident with all that it names. Raises NotFoundError."""
 
     def ask(tx: Transaction) -> IncidentView:
-        row = _row(tx, tenant_id, incident_id)
-        if row is None:
+        found = views(tenant_id, [incident_id])(tx)
+        if not found:
             raise NotFoundError(what="incident", name=incident_id)
-        return IncidentView(
-            tenant_id=tenant_id,
-            id=incident_id,
-            revision=row.revision,
-            fields=msgspec.convert(row.fields, IncidentFields),
-            created_at=row.created_at,
-            updated_at=row.updated_at,
-            entities=entities.summaries(tx, tenant_id, incident_id),
-            alerts=tuple(_alert(one) for one in alerts.of_incident(tx, tenant_id, incident_id)),
-            copies=tuple(_copy(one) for one in links.of_incident(tx, tenant_id, incident_id)),
-            merged_into=row.merged_into,
-            vouched=_vouched(row.fields, row.marks),
-        )
+        return found[incident_id]
+
+    return ask
+
+
+def views(
+    tenant_id: TenantId, ids: Sequence[IncidentId]
+) -> Question[dict[IncidentId, IncidentView]]:
+    """Give incidents with all that they name; what is not there is missing."""
+
+    def ask(tx: Transaction) -> dict[IncidentId, IncidentView]:
+        wanted: list[str] = sorted(set(ids))
+        rows = tx.execute(READ_MANY, its(tenant_id=tenant_id, id=wanted)).all()
+        named = entities.summaries_of_many(tx, tenant_id, wanted)
+        told = alerts.of_incidents(tx, tenant_id, wanted)
+        linked = links.of_incidents(tx, tenant_id, wanted)
+        return {
+            IncidentId(row.id): IncidentView(
+                tenant_id=tenant_id,
+                id=IncidentId(row.id),
+                revision=row.revision,
+                fields=msgspec.convert(row.fields, IncidentFields),
+                created_at=row.created_at,
+                updated_at=row.updated_at,
+                entities=tuple(named.get(row.id, ())),
+                alerts=tuple(_alert(one) for one in told.get(row.id, ())),
+                copies=tuple(_copy(one) for one in linked.get(row.id, ())),
+                merged_into=row.merged_into,
+                vouched=_vouched(row.fields, row.marks),
+            )
+            for row in rows
+        }
 
     return ask
 
@@ -186,11 +215,7 @@ def winner_of(tx: Transaction, tenant_id: TenantId, incident_id: IncidentId) -> 
 
 
 def lock_row(tx: Transaction, tenant_id: TenantId, incident_id: str) -> sa.Row[Any] | None:
-    statement = sa.select(incidents).where(
-        incidents.c.tenant_id == tenant_id, incidents.c.id == incident_id
-    )
-    found = tx.lock(statement)
-    return found[0] if found else None
+    return tx.execute(LOCK, its(tenant_id=tenant_id, id=incident_id)).first()
 
 
 def read_row(tx: Transaction, tenant_id: TenantId, incident_id: str) -> sa.Row[Any] | None:
@@ -242,26 +267,24 @@ def add_revision(tx: Transaction, hub: Hub, draft: RevisionDraft) -> Hub:
         for name in draft.__struct_fields__
         if name not in {"origin", "events"}
     }
-    tx.execute(
-        sa.insert(revisions).values(
-            tenant_id=hub.tenant_id,
-            incident_id=hub.id,
-            revision=numbered.revision,
-            origin=draft.origin.value,
-            events=[event.value for event in draft.events],
-            depth=_depth(tx, hub.tenant_id, draft.caused_by),
-            at=tx.now,
-            **values,
-        )
-    )
+    values |= {
+        "tenant_id": hub.tenant_id,
+        "incident_id": hub.id,
+        "revision": numbered.revision,
+        "origin": draft.origin.value,
+        "events": [event.value for event in draft.events],
+        "depth": _depth(tx, hub.tenant_id, draft.caused_by),
+        "at": tx.now,
+    }
+    tx.later(ADD_REVISION, values)
     return numbered
 
 
 def _depth(tx: Transaction, tenant_id: TenantId, run_id: str | None) -> int:
     if run_id is None:
         return 0
-    statement = sa.select(runs.c.depth).where(runs.c.tenant_id == tenant_id, runs.c.id == run_id)
-    return (tx.execute(statement).scalar_one_or_none() or 0) + 1
+    mine = its(tenant_id=tenant_id, id=run_id)
+    return (tx.execute(READ_DEPTH, mine).scalar_one_or_none() or 0) + 1
 
 
 def _cause(tx: Transaction, revision: RevisionView) -> RevisionView | None:
@@ -285,10 +308,7 @@ def _cause(tx: Transaction, revision: RevisionView) -> RevisionView | None:
 
 
 def _row(tx: Transaction, tenant_id: TenantId, incident_id: str) -> sa.Row[Any] | None:
-    statement = sa.select(incidents).where(
-        incidents.c.tenant_id == tenant_id, incidents.c.id == incident_id
-    )
-    return tx.execute(statement).first()
+    return tx.execute(READ, its(tenant_id=tenant_id, id=incident_id)).first()
 
 
 def _filters(

@@ -22,12 +22,13 @@ from quell.journal import approvals, effects, holds
 from quell.journal.approvals import Approval, AskedTarget, QuestionBody
 from quell.journal.columns import EPOCH
 from quell.journal.effects import EffectRow
+from quell.journal.prepared import among, its, same
 from quell.journal.progress import Advance, Signals, apply_advance
-from quell.journal.run_rows import RunRef, RunRow, check_fence, is_run, lock
+from quell.journal.run_rows import RunRef, RunRow, check_fence, extend, lock_ahead, locks_of
 from quell.journal.standing import Standing, StepTerms, TargetStanding, Wanted, read_standing
-from quell.journal.tables import acted, counters, runs, targets
+from quell.journal.tables import acted, counters, targets
 from quell.journal.tables import effects as effects_table
-from quell.journal.upsert import insert_missing
+from quell.journal.upsert import insert_missing, insert_or_lock
 from quell.journal.writer import Transaction, Write
 
 __all__ = ["Conclude", "Intended", "Standing", "StepTerms", "TargetStanding", "Wanted", "intend"]
@@ -36,6 +37,16 @@ __all__ = ["Conclude", "Intended", "Standing", "StepTerms", "TargetStanding", "W
 Decide = Callable[[Standing], Sequence[Decision]]
 #: gives what the run should say about the decisions, in the same transaction
 Conclude = Callable[[Sequence[Decision], datetime], Advance]
+
+MOVE_TARGET = sa.update(targets).where(same(targets.c.tenant_id, targets.c.target_id))
+WRITE_AGAIN = sa.update(effects_table).where(
+    effects.IS_EFFECT, among(effects_table.c.state, [EffectState.INTENDED])
+)
+COUNT = (
+    sa.update(counters)
+    .where(same(counters.c.tenant_id, counters.c.name, counters.c.window_at))
+    .values(count=counters.c.count + sa.bindparam("allowed", type_=sa.BigInteger))
+)
 
 
 class Intended(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,23 +82,28 @@ def intend(
     """
 
     def apply(tx: Transaction) -> Intended:
-        check_fence(tx, ref, fence)
         # what is decided here may be sent until the lease's end, so the lease begins anew
-        tx.execute(sa.update(runs).where(is_run(ref)).values(lease_until=tx.now + lease))
-        row = lock(tx, ref)
+        row = extend(tx, check_fence(tx, ref, fence), tx.now + lease)
         seqs = _lock(tx, ref.tenant_id, terms, wanted)
-        known = {one.key: one for one in effects.of_run(tx, ref.tenant_id, ref.run_id)}
+        # whoever holds the run alone writes its effects, and so knows which are on record
+        on_record = [one.key for one in wanted if not one.is_fresh]
+        known = effects.of_keys(tx, ref.tenant_id, on_record)
         standing = read_standing(tx, row, terms, wanted, known, seqs)
         decisions = tuple(decide(standing))
-        for one, decision in zip(wanted, decisions, strict=True):
+        written = [
             _write(tx, row, terms, one, decision, known.get(one.key), seqs)
+            for one, decision in zip(wanted, decisions, strict=True)
+        ]
         _count(tx, ref.tenant_id, terms, decisions)
         _touch(tx, row, terms, wanted, decisions)
         notice, approval = _question(tx, ref, terms, wanted, decisions)
         apply_advance(tx, row, conclude(decisions, tx.now), worker=worker)
         return Intended(
             decisions=decisions,
-            effects=_on_record(tx, ref, wanted),
+            effects={
+                **effects.of_keys(tx, ref.tenant_id, on_record),
+                **{one.key: one for one in written if one is not None},
+            },
             sendable=frozenset(
                 one.key
                 for one, decision in zip(wanted, decisions, strict=True)
@@ -101,7 +117,7 @@ def intend(
             approval=approval,
         )
 
-    return Write(apply, locks=("run", ref.tenant_id, ref.run_id))
+    return Write(apply, locks_of(ref), lock_ahead)
 
 
 def _lock(
@@ -111,22 +127,22 @@ def _lock(
     if terms.is_guarded:
         name = _counter(terms)
         row = {"tenant_id": tenant_id, "name": name, "window_at": EPOCH, "count": 0}
-        insert_missing(tx, counters, [row])
-        tx.lock(
-            sa.select(counters.c.count).where(
-                counters.c.tenant_id == tenant_id, counters.c.name == name
-            )
-        )
+        if tx.kept(counters, (tenant_id, name)) is None:
+            insert_or_lock(tx, counters, [row], "count")
+            tx.keep(counters, (tenant_id, name), row)
     ids = sorted({one.target_id for one in wanted})
-    insert_missing(
-        tx, targets, [{"tenant_id": tenant_id, "target_id": one, "seq": 0} for one in ids]
-    )
-    rows = tx.lock(
-        sa.select(targets)
-        .where(targets.c.tenant_id == tenant_id, targets.c.target_id.in_(ids))
-        .order_by(targets.c.target_id)
-    )
-    return {row.target_id: row.seq for row in rows}
+    # what an earlier write of the group has locked, and perhaps moved on, is known
+    seqs = {one: tx.kept(targets, (tenant_id, one)) for one in ids}
+    rows = [
+        {"tenant_id": tenant_id, "target_id": one, "seq": 0}
+        for one, seq in seqs.items()
+        if seq is None
+    ]
+    if rows:
+        seqs |= {row.target_id: row.seq for row in insert_or_lock(tx, targets, rows, "seq")}
+    for one, seq in seqs.items():
+        tx.keep(targets, (tenant_id, one), seq)
+    return seqs
 
 
 def _write(
@@ -137,46 +153,68 @@ def _write(
     decision: Decision,
     own: EffectRow | None,
     seqs: dict[str, int],
-) -> None:
+) -> EffectRow | None:
+    """Write one decision down; gives the effect if it is new."""
     state = _state(one, decision)
     if state is None:
-        return
+        return None
     reason = "; ".join(reason.text for reason in _reasons(decision))
     if state is EffectState.ALREADY and not isinstance(decision, Denied):
         _apply_holds(tx, row.tenant_id, one)
     if own is not None:
         _write_again(tx, row, own, state, reason)
-        return
+        return None
     if state is EffectState.INTENDED:
         seqs[one.target_id] += 1
-        mine = sa.and_(targets.c.tenant_id == row.tenant_id, targets.c.target_id == one.target_id)
-        tx.execute(sa.update(targets).where(mine).values(seq=seqs[one.target_id]))
-    values = {
-        "tenant_id": row.tenant_id,
-        "effect_key": one.key,
-        "seq": seqs[one.target_id],
-        "run_id": row.id,
-        "step_key": terms.step_key,
-        "action": terms.action,
-        "system": terms.system,
-        "kind": terms.kind,
-        "incident_id": row.incident_id,
-        "target_id": one.target_id,
-        "target_kind": one.target_kind,
-        "target": one.target,
-        "params": terms.params,
-        "params_digest": terms.params_digest,
-        "state": state.value,
-        "vendor_key": one.vendor_key,
-        "before": msgspec.to_builtins(one.before),
-        "reason": reason,
-        "by": terms.by,
-        "policy": terms.policy,
-        "decided_at": tx.now,
-        "deadline": row.lease_until or tx.now,
-        "settled_at": tx.now if state.is_settled else None,
-    }
-    tx.execute(sa.insert(effects_table).values(**values))
+        mine = its(tenant_id=row.tenant_id, target_id=one.target_id)
+        tx.later(MOVE_TARGET, {**mine, "seq": seqs[one.target_id]})
+        tx.keep(targets, (row.tenant_id, one.target_id), seqs[one.target_id])
+    effect = _effect(tx, row, terms, one, state, reason, seqs[one.target_id])
+    effects.insert(tx, effect)
+    return effect
+
+
+def _effect(
+    tx: Transaction,
+    row: RunRow,
+    terms: StepTerms,
+    one: Wanted,
+    state: EffectState,
+    reason: str,
+    seq: int,
+) -> EffectRow:
+    return EffectRow(
+        tenant_id=row.tenant_id,
+        key=one.key,
+        seq=seq,
+        run_id=row.id,
+        step_key=terms.step_key,
+        action=terms.action,
+        system=terms.system,
+        kind=terms.kind,
+        incident_id=row.incident_id,
+        target_id=one.target_id,
+        target_kind=one.target_kind,
+        target=one.target,
+        params=terms.params,
+        params_digest=terms.params_digest,
+        state=state,
+        vendor_key=one.vendor_key,
+        before=one.before,
+        outcome=None,
+        operation=None,
+        reason=reason,
+        by=terms.by,
+        approval_id=None,
+        policy=terms.policy,
+        decided_at=tx.now,
+        deadline=row.lease_until or tx.now,
+        sent_at=None,
+        settled_at=tx.now if state.is_settled else None,
+        poll_at=None,
+        verify_at=None,
+        verified=None,
+    )
 
 
 def _apply_holds(tx: Transaction, tenant_id: TenantId, one: Wanted) -> None:
@@ -197,12 +235,7 @@ def _write_again(
         values["deadline"] = row.lease_until or tx.now
     else:
         values |= {"state": state.value, "settled_at": tx.now}
-    guarded = sa.and_(
-        effects_table.c.tenant_id == row.tenant_id,
-        effects_table.c.effect_key == own.key,
-        effects_table.c.state == EffectState.INTENDED.value,
-    )
-    tx.execute(sa.update(effects_table).where(guarded).values(**values))
+    tx.execute(WRITE_AGAIN, {**its(tenant_id=row.tenant_id, effect_key=own.key), **values})
 
 
 def _state(one: Wanted, decision: Decision) -> EffectState | None:
@@ -225,12 +258,8 @@ def _count(
     allowed = sum(isinstance(decision, Allowed) for decision in decisions)
     if not (terms.is_guarded and allowed):
         return
-    mine = sa.and_(
-        counters.c.tenant_id == tenant_id,
-        counters.c.name == _counter(terms),
-        counters.c.window_at == EPOCH,
-    )
-    tx.execute(sa.update(counters).where(mine).values(count=counters.c.count + allowed))
+    mine = its(tenant_id=tenant_id, name=_counter(terms), window_at=EPOCH)
+    tx.later(COUNT, {**mine, "allowed": allowed})
 
 
 def _touch(
@@ -291,12 +320,6 @@ def _question(
         pages=any(decision.pages for _, decision in asked),
     )
     return notice, approvals.get(ref.tenant_id, terms.approval_id)(tx)
-
-
-def _on_record(tx: Transaction, ref: RunRef, wanted: Sequence[Wanted]) -> dict[str, EffectRow]:
-    keys = {one.key for one in wanted}
-    listed = effects.of_run(tx, ref.tenant_id, ref.run_id)
-    return {one.key: one for one in listed if one.key in keys}
 
 
 def _counter(terms: StepTerms) -> str:

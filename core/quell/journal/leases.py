@@ -12,11 +12,19 @@ import msgspec
 import sqlalchemy as sa
 
 from quell.domain.ids import TenantId, WorkerId
+from quell.journal.prepared import its, same
 from quell.journal.tables import leases
 from quell.journal.upsert import insert_missing
 from quell.journal.writer import Question, Transaction, Write
 
 __all__ = ["Lease", "claim", "holds", "is_free", "listed", "release", "renew"]
+
+
+LOCK = (
+    sa.select(leases.c.owner, leases.c.fence)
+    .where(same(leases.c.tenant_id, leases.c.name))
+    .with_for_update()
+)
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,8 +79,8 @@ def release(tenant_id: TenantId, name: str, owner: WorkerId, fence: int) -> Writ
 
 def holds(tx: Transaction, tenant_id: TenantId, name: str, owner: WorkerId, fence: int) -> bool:
     """Tell, inside a transaction, whether a lease is still held, and keep it so until the end."""
-    row = tx.lock(sa.select(leases.c.owner, leases.c.fence).where(_is(tenant_id, name)))
-    return bool(row) and (row[0].owner, row[0].fence) == (owner, fence)
+    row = tx.execute(LOCK, its(tenant_id=tenant_id, name=name)).first()
+    return row is not None and (row.owner, row.fence) == (owner, fence)
 
 
 def is_free(tenant_id: TenantId, name: str) -> Question[bool]:

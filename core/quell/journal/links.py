@@ -11,6 +11,8 @@ import sqlalchemy as sa
 
 from quell.domain.hub import Acceptance, Link
 from quell.domain.ids import IncidentId, SourceId, TenantId
+from quell.journal.prepared import its, same
+from quell.journal.prepared import listed as one_of
 from quell.journal.tables import incidents, links
 from quell.journal.upsert import insert_or_update
 from quell.journal.writer import Question, Transaction
@@ -29,6 +31,27 @@ __all__ = [
 
 #: columns that hold JSON and come back as plain values
 BODIES = ("shadow", "observed", "bounds", "echoes", "proofs")
+
+READ_ONE = sa.select(links).where(same(links.c.tenant_id, links.c.source_id, links.c.native_id))
+READ_COUNTERPARTS = sa.select(links).where(
+    same(links.c.tenant_id, links.c.system, links.c.native_id)
+)
+READ_NAMING = sa.select(links).where(
+    same(links.c.tenant_id, links.c.counterpart_system, links.c.counterpart_id)
+)
+READ_LOSERS = sa.select(links).where(
+    same(links.c.tenant_id, links.c.source_id, links.c.merged_into_native_id)
+)
+READ_OF_INCIDENT = (
+    sa.select(links)
+    .where(same(links.c.tenant_id, links.c.incident_id))
+    .order_by(links.c.created_at, links.c.id)
+)
+READ_OF_INCIDENTS = (
+    sa.select(links)
+    .where(same(links.c.tenant_id), one_of(links.c.incident_id))
+    .order_by(links.c.created_at, links.c.id)
+)
 
 
 def find(tenant_id: TenantId, source_id: SourceId, native_id: str) -> Question[Link | None]:
@@ -164,12 +187,8 @@ def made_since(
 def find_link(
     tx: Transaction, tenant_id: TenantId, source_id: SourceId, native_id: str
 ) -> Link | None:
-    statement = sa.select(links).where(
-        links.c.tenant_id == tenant_id,
-        links.c.source_id == source_id,
-        links.c.native_id == native_id,
-    )
-    row = tx.execute(statement).mappings().first()
+    asked = its(tenant_id=tenant_id, source_id=source_id, native_id=native_id)
+    row = tx.execute(READ_ONE, asked).mappings().first()
     return _link(row) if row is not None else None
 
 
@@ -177,41 +196,35 @@ def find_counterparts(
     tx: Transaction, tenant_id: TenantId, system: str, native_id: str
 ) -> list[Link]:
     """List the links to a system's incident of that number; several instances may have it."""
-    statement = sa.select(links).where(
-        links.c.tenant_id == tenant_id, links.c.system == system, links.c.native_id == native_id
-    )
-    return [_link(row) for row in tx.execute(statement).mappings()]
+    asked = its(tenant_id=tenant_id, system=system, native_id=native_id)
+    return [_link(row) for row in tx.execute(READ_COUNTERPARTS, asked).mappings()]
 
 
 def find_naming(tx: Transaction, tenant_id: TenantId, system: str, native_id: str) -> list[Link]:
     """List the copies that say they mirror a system's incident of that number."""
-    statement = sa.select(links).where(
-        links.c.tenant_id == tenant_id,
-        links.c.counterpart_system == system,
-        links.c.counterpart_id == native_id,
-    )
-    return [_link(row) for row in tx.execute(statement).mappings()]
+    asked = its(tenant_id=tenant_id, counterpart_system=system, counterpart_id=native_id)
+    return [_link(row) for row in tx.execute(READ_NAMING, asked).mappings()]
 
 
 def find_losers(
     tx: Transaction, tenant_id: TenantId, source_id: SourceId, native_id: str
 ) -> list[Link]:
     """List the copies that were merged into another of the same source."""
-    statement = sa.select(links).where(
-        links.c.tenant_id == tenant_id,
-        links.c.source_id == source_id,
-        links.c.merged_into_native_id == native_id,
-    )
-    return [_link(row) for row in tx.execute(statement).mappings()]
+    asked = its(tenant_id=tenant_id, source_id=source_id, merged_into_native_id=native_id)
+    return [_link(row) for row in tx.execute(READ_LOSERS, asked).mappings()]
 
 
 def of_incident(tx: Transaction, tenant_id: TenantId, incident_id: str) -> tuple[Link, ...]:
-    statement = (
-        sa.select(links)
-        .where(links.c.tenant_id == tenant_id, links.c.incident_id == incident_id)
-        .order_by(links.c.created_at, links.c.id)
-    )
-    return tuple(_link(row) for row in tx.execute(statement).mappings())
+    asked = its(tenant_id=tenant_id, incident_id=incident_id)
+    return tuple(_link(row) for row in tx.execute(READ_OF_INCIDENT, asked).mappings())
+
+
+def of_incidents(tx: Transaction, tenant_id: TenantId, ids: list[str]) -> dict[str, list[Link]]:
+    """List the links of many incidents; one without any is missing."""
+    found: dict[str, list[Link]] = {}
+    for row in tx.execute(READ_OF_INCIDENTS, its(tenant_id=tenant_id, incident_id=ids)).mappings():
+        found.setdefault(row["incident_id"], []).append(_link(row))
+    return found
 
 
 def save_link(tx: Transaction, tenant_id: TenantId, link: Link) -> None:

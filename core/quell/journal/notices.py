@@ -18,6 +18,9 @@ from quell.journal.writer import Question, Transaction, Write
 __all__ = ["StoredNotice", "add", "listed", "mark_sent", "put", "unsent"]
 
 
+INSERT = sa.insert(notices)
+
+
 class StoredNotice(msgspec.Struct, frozen=True, kw_only=True):
     """A notice with its place in the journal."""
 
@@ -29,15 +32,14 @@ class StoredNotice(msgspec.Struct, frozen=True, kw_only=True):
 
 def add(tx: Transaction, notice: Notice) -> None:
     """Write a notice down, in the transaction of what it is about."""
-    tx.execute(
-        sa.insert(notices).values(
-            tenant_id=notice.tenant_id,
-            id=uuid.uuid4().hex,
-            kind=notice.kind,
-            body=msgspec.to_builtins(notice),
-            at=tx.now,
-        )
-    )
+    row = {
+        "tenant_id": notice.tenant_id,
+        "id": uuid.uuid4().hex,
+        "kind": notice.kind,
+        "body": msgspec.to_builtins(notice),
+        "at": tx.now,
+    }
+    tx.later(INSERT, row)
 
 
 def put(tx: Transaction, notice: Notice, *, name: str) -> None:

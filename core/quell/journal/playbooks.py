@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from quell.domain.ids import TenantId, WorkerId
 from quell.errors import NotFoundError
 from quell.journal import audit
+from quell.journal.prepared import its, same
 from quell.journal.tables import activations, playbooks
 from quell.journal.upsert import insert_missing, insert_or_update
 from quell.journal.writer import Question, Transaction, Write
@@ -24,6 +25,29 @@ __all__ = [
     "source",
     "store",
 ]
+
+
+LISTED = (
+    sa.select(
+        playbooks,
+        sa.and_(activations.c.is_active, activations.c.digest == playbooks.c.digest).label(
+            "is_active"
+        ),
+        activations.c.by,
+        activations.c.at.label("activated_at"),
+    )
+    .select_from(
+        playbooks.outerjoin(
+            activations,
+            sa.and_(
+                activations.c.tenant_id == playbooks.c.tenant_id,
+                activations.c.playbook_id == playbooks.c.id,
+            ),
+        )
+    )
+    .where(same(playbooks.c.tenant_id))
+    .order_by(playbooks.c.id, playbooks.c.at.desc())
+)
 
 
 class StoredPlaybook(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,22 +147,6 @@ def active(tenant_id: TenantId) -> Question[list[StoredPlaybook]]:
 
 def listed(tenant_id: TenantId) -> Question[list[StoredPlaybook]]:
     """List all stored versions, by id, newest first."""
-    is_active = sa.and_(activations.c.is_active, activations.c.digest == playbooks.c.digest).label(
-        "is_active"
-    )
-    joined = playbooks.outerjoin(
-        activations,
-        sa.and_(
-            activations.c.tenant_id == playbooks.c.tenant_id,
-            activations.c.playbook_id == playbooks.c.id,
-        ),
-    )
-    statement = (
-        sa.select(playbooks, is_active, activations.c.by, activations.c.at.label("activated_at"))
-        .select_from(joined)
-        .where(playbooks.c.tenant_id == tenant_id)
-        .order_by(playbooks.c.id, playbooks.c.at.desc())
-    )
 
     def ask(tx: Transaction) -> list[StoredPlaybook]:
         return [
@@ -152,7 +160,7 @@ def listed(tenant_id: TenantId) -> Question[list[StoredPlaybook]]:
                 activated_by=row.by if row.is_active else "",
                 activated_at=row.activated_at if row.is_active else None,
             )
-            for row in tx.execute(statement)
+            for row in tx.execute(LISTED, its(tenant_id=tenant_id))
         ]
 
     return ask

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import msgspec
-import sqlalchemy as sa
 
 from quell.domain.ids import StepKey, WorkerId
 from quell.domain.offers import Notice
 from quell.domain.run import RunState
-from quell.errors import StateError
 from quell.journal import approvals, audit, effects, notices, run_events, steps
 from quell.journal.approvals import Approval
 from quell.journal.effects import EffectChange
 from quell.journal.run_events import RunEvent
-from quell.journal.run_rows import RunRef, RunRow, check_fence, is_run, move
+from quell.journal.run_rows import (
+    RunRef,
+    RunRow,
+    change_run,
+    check_fence,
+    lock_ahead,
+    locks_of,
+    move_locked,
+)
 from quell.journal.steps import StepRow
-from quell.journal.tables import runs
 from quell.journal.writer import Transaction, Write
 
 __all__ = ["Advance", "Attempt", "Signals", "advance", "apply_advance"]
@@ -61,7 +66,7 @@ def advance(ref: RunRef, fence: int, change: Advance, *, worker: WorkerId) -> Wr
         apply_advance(tx, row, change, worker=worker)
         return Signals(cancel_requested=row.cancel_requested, is_nudged=row.wake_at is not None)
 
-    return Write(apply, locks=("run", ref.tenant_id, ref.run_id))
+    return Write(apply, locks_of(ref), lock_ahead)
 
 
 def close_questions(ref: RunRef, fence: int, expired: tuple[Approval, ...]) -> Write[list[Notice]]:
@@ -72,18 +77,13 @@ def close_questions(ref: RunRef, fence: int, expired: tuple[Approval, ...]) -> W
         found = [approvals.expire(tx, approval) for approval in expired]
         return [notice for notice in found if notice is not None]
 
-    return Write(apply, locks=("run", ref.tenant_id, ref.run_id))
+    return Write(apply, locks_of(ref), lock_ahead)
 
 
 def apply_advance(tx: Transaction, row: RunRow, change: Advance, *, worker: WorkerId) -> None:
     """Write a change of a run whose fence was checked in this transaction."""
     for effect in change.effects:
-        if not effects.apply_change(tx, row.tenant_id, effect):
-            raise StateError(
-                what=f"Effect {effect.key}",
-                problem="was settled otherwise meanwhile",
-                remedy="Nothing to do: the run is read again.",
-            )
+        effects.record_change(tx, row.tenant_id, effect)
     for step in change.steps:
         steps.save(tx, row.tenant_id, row.id, step)
     for attempt in change.attempts:
@@ -98,7 +98,7 @@ def apply_advance(tx: Transaction, row: RunRow, change: Advance, *, worker: Work
         )
     _record(tx, row, change, worker)
     if row.takeovers and any(step.state.is_settled for step in change.steps):
-        tx.execute(sa.update(runs).where(is_run(row.ref)).values(takeovers=0))
+        change_run(tx, row.ref, takeovers=0)
     if change.finish is not None:
         _finish(tx, row, change)
 
@@ -120,13 +120,7 @@ def _record(tx: Transaction, row: RunRow, change: Advance, worker: WorkerId) -> 
 
 def _finish(tx: Transaction, row: RunRow, change: Advance) -> None:
     assert change.finish is not None  # noqa: S101 # the caller looked
-    if change.settled and steps.count_settled(tx, row.tenant_id, row.id) < change.settled:
-        raise StateError(
-            what=f"Run {row.id}",
-            problem="has steps that are not on record as settled",
-            remedy="Nothing to do: the run is taken over and goes on.",
-        )
     approvals.withdraw(tx, row.ref)
-    move(tx, row.ref, change.finish)
+    move_locked(tx, row, change.finish, settled=change.settled)
     ended = RunEvent("run_ended", {"state": change.finish.value})
     run_events.append(tx, row.tenant_id, row.id, [ended])

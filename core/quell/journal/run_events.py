@@ -10,10 +10,22 @@ import msgspec
 import sqlalchemy as sa
 
 from quell.domain.ids import RunId, TenantId
+from quell.journal.prepared import its, same
 from quell.journal.tables import run_events
 from quell.journal.writer import Question, Transaction
 
 __all__ = ["RunEvent", "StoredEvent", "append", "of_run"]
+
+EARLIER = run_events.alias("earlier")
+OF_RUN = same(run_events.c.tenant_id, run_events.c.run_id)
+#: each event comes after the last one of its run
+APPEND = sa.insert(run_events).values(
+    seq=sa.select(sa.func.coalesce(sa.func.max(EARLIER.c.seq), sa.literal(0)) + sa.literal(1))
+    .where(same(EARLIER.c.tenant_id, EARLIER.c.run_id))
+    .scalar_subquery(),
+    **{name: sa.bindparam(name) for name in ("tenant_id", "run_id", "kind", "body", "at")},
+)
+READ = sa.select(run_events).where(OF_RUN).order_by(run_events.c.seq)
 
 
 class RunEvent(msgspec.Struct, frozen=True):
@@ -34,39 +46,20 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 def append(tx: Transaction, tenant_id: TenantId, run_id: RunId, events: Iterable[RunEvent]) -> None:
     """Add events to a run. The run's row must be locked: that is what makes `seq` unique."""
-    listed = list(events)
-    if not listed:
-        return
-    last = sa.select(sa.func.coalesce(sa.func.max(run_events.c.seq), 0)).where(
-        _of(tenant_id, run_id)
-    )
-    seq = int(tx.execute(last).scalar_one())
-    rows = [
-        {
-            "tenant_id": tenant_id,
-            "run_id": run_id,
-            "seq": seq + number,
-            "kind": event.kind,
-            "body": dict(event.body),
-            "at": tx.now,
-        }
-        for number, event in enumerate(listed, start=1)
-    ]
-    tx.execute(sa.insert(run_events), rows)
+    mine = {"tenant_id": tenant_id, "run_id": run_id}
+    for event in events:
+        row = {**its(**mine), **mine, "kind": event.kind, "body": dict(event.body), "at": tx.now}
+        tx.later(APPEND, row)
 
 
 def of_run(tenant_id: TenantId, run_id: RunId) -> Question[list[StoredEvent]]:
     """List a run's events, oldest first."""
-    statement = sa.select(run_events).where(_of(tenant_id, run_id)).order_by(run_events.c.seq)
+    mine = its(tenant_id=tenant_id, run_id=run_id)
 
     def ask(tx: Transaction) -> list[StoredEvent]:
         return [
             StoredEvent(seq=row.seq, kind=row.kind, body=row.body, at=row.at)
-            for row in tx.execute(statement)
+            for row in tx.execute(READ, mine)
         ]
 
     return ask
-
-
-def _of(tenant_id: TenantId, run_id: RunId) -> sa.ColumnElement[bool]:
-    return sa.and_(run_events.c.tenant_id == tenant_id, run_events.c.run_id == run_id)

@@ -10,29 +10,64 @@ import msgspec
 import sqlalchemy as sa
 
 from quell.domain.ids import IncidentId, RunId, TenantId, WorkerId
-from quell.domain.run import RUN_MOVES, RunState, sources_of
-from quell.errors import FenceLost, NotFoundError
+from quell.domain.run import RUN_MOVES, RunState, StepState, sources_of
+from quell.errors import FenceLost, NotFoundError, StateError
 from quell.journal import run_events
+from quell.journal.prepared import among, its, same
+from quell.journal.prepared import listed as one_of
 from quell.journal.run_events import RunEvent, StoredEvent
-from quell.journal.tables import runs
+from quell.journal.tables import runs, steps
 from quell.journal.upsert import insert_missing
 from quell.journal.writer import Question, Transaction
 
 __all__ = [
+    "IS_RUN",
     "ActOrder",
     "NewRun",
     "RunOptions",
     "RunRef",
     "RunRow",
+    "change_run",
     "check_fence",
     "events",
+    "extend",
     "find",
     "get",
     "insert",
     "listed",
     "lock",
+    "lock_ahead",
+    "locks_of",
     "move",
+    "move_locked",
+    "which",
 ]
+
+IS_RUN = same(runs.c.tenant_id, runs.c.id)
+READ = sa.select(runs).where(IS_RUN)
+LOCK = READ.with_for_update()
+LOCK_MANY = (
+    sa.select(runs)
+    .where(same(runs.c.tenant_id), one_of(runs.c.id))
+    .order_by(runs.c.tenant_id, runs.c.id)
+    .with_for_update()
+)
+CHANGE = sa.update(runs).where(IS_RUN)
+#: by where it goes: the statement that moves a run, from wherever the table of moves allows it
+MOVE = {
+    to: sa.update(runs).where(IS_RUN, among(runs.c.state, sources_of(RUN_MOVES, to)))
+    for to in RunState
+    if sources_of(RUN_MOVES, to)
+}
+SETTLED = (
+    sa.select(sa.func.count())
+    .select_from(steps)
+    .where(steps.c.tenant_id == runs.c.tenant_id, steps.c.run_id == runs.c.id)
+    .where(among(steps.c.state, (state for state in StepState if state.is_settled)))
+    .scalar_subquery()
+)
+#: the same for a run's end: no step may have been lost on the way
+END = {to: MOVE[to].where(sa.bindparam("settled") <= SETTLED) for to in RunState if to.is_final}
 
 
 class RunRef(NamedTuple):
@@ -113,6 +148,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     error: str
     created_at: datetime
     finished_at: datetime | None
+    #: when its details were removed from the journal
+    pruned_at: datetime | None = None
 
     @property
     def ref(self) -> RunRef:
@@ -154,24 +191,82 @@ def move(tx: Transaction, ref: RunRef, to: RunState, **values: Any) -> bool:
 
     Returns False when it does not; the caller then reads the row again rather than assume.
     """
-    allowed = [state.value for state in sources_of(RUN_MOVES, to)]
+    return tx.changed(MOVE[to], _moved(tx, ref, to, values))
+
+
+def move_locked(
+    tx: Transaction, row: RunRow, to: RunState, *, settled: int = 0, **values: Any
+) -> None:
+    """Move a run whose row is locked, together with others of the group.
+
+    Spoils the transaction, with StateError, where the table of moves does not allow it or fewer
+    than `settled` of its steps are on record as settled.
+    """
+    problem = StateError(
+        what=f"Run {row.id}",
+        problem="has moved, or has steps that are not on record as settled",
+        remedy="Nothing to do: the run is taken over and goes on.",
+    )
+    tx.drop(runs, row.ref)
+    moved = _moved(tx, row.ref, to, values)
+    if settled:
+        tx.later(END[to], {**moved, "settled": settled}, problem)
+    else:
+        tx.later(MOVE[to], moved, problem)
+
+
+def _moved(tx: Transaction, ref: RunRef, to: RunState, values: dict[str, Any]) -> dict[str, Any]:
     if to.is_final:
         values = {"finished_at": tx.now, "wake_at": None, **values}
     if to is not RunState.RUNNING:
         # a run that has moved is news to the sweep, however lately it was found
         values = {"owner": None, "lease_until": None, "swept_at": None, **values}
-    statement = (
-        sa.update(runs).where(is_run(ref), runs.c.state.in_(allowed)).values(state=to, **values)
-    )
-    return tx.changed(statement)
+    return {**which(ref), "state": to.value, **values}
+
+
+def extend(tx: Transaction, row: RunRow, until: datetime) -> RunRow:
+    """Let the lease of a run whose row is locked end later; gives the row as it is then."""
+    tx.later(CHANGE, {**which(row.ref), "lease_until": until})
+    extended = msgspec.structs.replace(row, lease_until=until)
+    tx.keep(runs, row.ref, extended)
+    return extended
+
+
+def change_run(tx: Transaction, ref: RunRef, **values: Any) -> None:
+    """Change what a run's row says, but not where it stands."""
+    tx.execute(CHANGE, {**which(ref), **values})
+
+
+def which(ref: RunRef) -> dict[str, Any]:
+    """Name a run to statements about `IS_RUN`."""
+    return its(tenant_id=ref.tenant_id, id=ref.run_id)
 
 
 def lock(tx: Transaction, ref: RunRef) -> RunRow:
     """Read a run's row and keep it from changing. Raises NotFoundError."""
-    rows = tx.lock(sa.select(runs).where(is_run(ref)))
-    if not rows:
+    kept: RunRow | None = tx.kept(runs, ref)
+    if kept is not None:
+        return kept
+    row = tx.execute(LOCK, which(ref)).first()
+    if row is None:
         raise NotFoundError(what="run", name=ref.run_id)
-    return row_of(rows[0])
+    return row_of(row)
+
+
+def lock_ahead(tx: Transaction, locks: Sequence[tuple[str, ...]]) -> None:
+    """Lock the rows of many runs at once; `locks` is what `locks_of` gave for each."""
+    by_tenant: dict[str, set[str]] = {}
+    for _, tenant_id, run_id in locks:
+        by_tenant.setdefault(tenant_id, set()).add(run_id)
+    for tenant_id, run_ids in by_tenant.items():
+        for row in tx.execute(LOCK_MANY, its(tenant_id=tenant_id, id=sorted(run_ids))):
+            kept = row_of(row)
+            tx.keep(runs, kept.ref, kept)
+
+
+def locks_of(ref: RunRef) -> tuple[str, ...]:
+    """Say in which order writes about runs come."""
+    return ("run", ref.tenant_id, ref.run_id)
 
 
 def check_fence(tx: Transaction, ref: RunRef, fence: int) -> RunRow:
@@ -186,7 +281,7 @@ def find(ref: RunRef) -> Question[RunRow | None]:
     """Read a run, if there is one."""
 
     def ask(tx: Transaction) -> RunRow | None:
-        row = tx.execute(sa.select(runs).where(is_run(ref))).first()
+        row = tx.execute(READ, which(ref)).first()
         return row_of(row) if row is not None else None
 
     return ask
@@ -232,19 +327,18 @@ def events(ref: RunRef) -> Question[list[StoredEvent]]:
     return run_events.of_run(ref.tenant_id, ref.run_id)
 
 
-def is_run(ref: RunRef) -> sa.ColumnElement[bool]:
-    """Say in SQL which row it is."""
-    return sa.and_(runs.c.tenant_id == ref.tenant_id, runs.c.id == ref.run_id)
-
-
 def row_of(row: sa.Row[Any]) -> RunRow:
     """Read a row into a value."""
-    values: dict[str, Any] = {one.name: getattr(row, one.name) for one in runs.columns}
-    values.pop("swept_at")
-    scope, options = values.pop("scope"), values.pop("options")
-    values["state"] = RunState(values["state"])
+    values = {name: getattr(row, name) for name in PLAIN}
     return RunRow(
         **values,
-        scope=tuple(scope) if scope is not None else None,
-        options=msgspec.convert(options, RunOptions),
+        state=RunState(row.state),
+        scope=tuple(row.scope) if row.scope is not None else None,
+        options=msgspec.convert(row.options, RunOptions),
     )
+
+
+#: what a row of the table holds as it is
+PLAIN = tuple(
+    name for name in RunRow.__struct_fields__ if name not in {"state", "scope", "options"}
+)

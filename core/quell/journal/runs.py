@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -22,15 +23,18 @@ from quell.journal.run_rows import (
     RunOptions,
     RunRef,
     RunRow,
+    change_run,
     check_fence,
     events,
     find,
     get,
     insert,
-    is_run,
     listed,
     lock,
+    lock_ahead,
+    locks_of,
     move,
+    move_locked,
 )
 from quell.journal.steps import StepRow
 from quell.journal.tables import runs
@@ -88,44 +92,51 @@ def create(tenant_id: TenantId, run: NewRun) -> Write[bool]:
     return Write(lambda tx: insert(tx, tenant_id, run), locks=("run", tenant_id, run.id))
 
 
-def claim(ref: RunRef, worker: WorkerId, lasting: timedelta) -> Write[Claim | None]:
+def claim(
+    ref: RunRef,
+    worker: WorkerId,
+    lasting: timedelta,
+    may: Callable[[Transaction, RunRow], bool] = lambda tx, row: True,
+) -> Write[Claim | None]:
     """Take a run that is queued, due, or past its lease. None when it is not to be had.
 
-    A run that was taken over too often without progress is parked instead.
+    A run that was taken over too often without progress is parked instead. `may` is asked last.
     """
 
     def apply(tx: Transaction) -> Claim | None:
         row = lock(tx, ref)
-        if not _can_claim(row, tx.now):
+        if not _can_claim(row, tx.now) or not may(tx, row):
             return None
         takeovers = row.takeovers + (row.state is RunState.RUNNING)
         if takeovers > TAKEOVER_LIMIT:
             _park(tx, row, f"taken over {TAKEOVER_LIMIT} times without progress")
             return None
-        move(
-            tx,
-            ref,
-            RunState.RUNNING,
-            owner=worker,
-            fence=row.fence + 1,
-            lease_until=tx.now + lasting,
-            wake_at=None,
-            takeovers=takeovers,
-        )
-        return _claim(tx, lock(tx, ref))
+        taken: dict[str, Any] = {
+            "owner": worker,
+            "fence": row.fence + 1,
+            "lease_until": tx.now + lasting,
+            "wake_at": None,
+            "takeovers": takeovers,
+        }
+        move_locked(tx, row, RunState.RUNNING, **taken)
+        claimed = msgspec.structs.replace(row, state=RunState.RUNNING, **taken)
+        # before its first claim nothing can be on record about it
+        return _claim(tx, claimed) if row.fence else _first_claim(tx, claimed)
 
-    return Write(apply, locks=_locks(ref))
+    return Write(apply, locks_of(ref), lock_ahead)
 
 
 def reload(ref: RunRef, fence: int) -> Write[Claim]:
     """Read again what is on record about a run that is ours. Raises FenceLost."""
 
     def apply(tx: Transaction) -> Claim:
-        check_fence(tx, ref, fence)
-        tx.execute(sa.update(runs).where(is_run(ref)).values(wake_at=None))
-        return _claim(tx, lock(tx, ref))
+        row = check_fence(tx, ref, fence)
+        if row.wake_at is not None:
+            change_run(tx, ref, wake_at=None)
+            row = lock(tx, ref)
+        return _claim(tx, row)
 
-    return Write(apply, locks=_locks(ref))
+    return Write(apply, locks_of(ref), lock_ahead)
 
 
 def snapshot(ref: RunRef) -> Question[Claim]:
@@ -157,7 +168,7 @@ def rest(ref: RunRef, fence: int, wake_at: datetime | None) -> Write[bool]:
             return False
         return move(tx, ref, RunState.WAITING, wake_at=wake_at)
 
-    return Write(apply, locks=_locks(ref))
+    return Write(apply, locks_of(ref), lock_ahead)
 
 
 def release(ref: RunRef, fence: int) -> Write[bool]:
@@ -167,7 +178,7 @@ def release(ref: RunRef, fence: int) -> Write[bool]:
         check_fence(tx, ref, fence)
         return move(tx, ref, RunState.QUEUED)
 
-    return Write(apply, locks=_locks(ref))
+    return Write(apply, locks_of(ref), lock_ahead)
 
 
 def park(ref: RunRef, fence: int, reason: str) -> Write[Notice]:
@@ -176,7 +187,7 @@ def park(ref: RunRef, fence: int, reason: str) -> Write[Notice]:
     def apply(tx: Transaction) -> Notice:
         return _park(tx, check_fence(tx, ref, fence), reason)
 
-    return Write(apply, locks=_locks(ref))
+    return Write(apply, locks_of(ref), lock_ahead)
 
 
 def cancel(ref: RunRef, *, by: str, chain: WorkerId, reason: str = "") -> Write[RunState]:
@@ -197,7 +208,7 @@ def cancel(ref: RunRef, *, by: str, chain: WorkerId, reason: str = "") -> Write[
         audit.append(tx, ref.tenant_id, chain, actor=by, action="run.cancel", body=body)
         return _ask_to_stop(tx, row, {"by": by, "reason": reason})
 
-    return Write(apply, locks=_locks(ref))
+    return Write(apply, locks_of(ref), lock_ahead)
 
 
 def stop_of(tx: Transaction, tenant_id: TenantId, incident_id: str, reason: str) -> None:
@@ -218,8 +229,7 @@ def _ask_to_stop(tx: Transaction, row: RunRow, why: dict[str, str]) -> RunState:
     run_events.append(tx, row.tenant_id, row.id, [RunEvent("cancel_requested", dict(why))])
     approvals.withdraw(tx, row.ref)
     # also tells whoever drives it that something came in
-    asked = sa.update(runs).where(is_run(row.ref)).values(cancel_requested=True, wake_at=tx.now)
-    tx.execute(asked)
+    change_run(tx, row.ref, cancel_requested=True, wake_at=tx.now)
     return _stop(tx, row)
 
 
@@ -239,7 +249,7 @@ def resume(ref: RunRef, *, by: str, chain: WorkerId) -> Write[None]:
         audit.append(tx, ref.tenant_id, chain, actor=by, action="run.resume", body=body)
         run_events.append(tx, ref.tenant_id, ref.run_id, [RunEvent("resumed", {"by": by})])
 
-    return Write(apply, locks=_locks(ref))
+    return Write(apply, locks_of(ref), lock_ahead)
 
 
 def due(tenant_id: TenantId, *, limit: int = 100) -> Question[list[RunRef]]:
@@ -253,7 +263,7 @@ def sweep(tenant_id: TenantId, *, limit: int = 100) -> Write[list[RunRef]]:
     def apply(tx: Transaction) -> list[RunRef]:
         found = _due(tx, tenant_id, limit)
         for ref in found:
-            tx.execute(sa.update(runs).where(is_run(ref)).values(swept_at=tx.now))
+            change_run(tx, ref, swept_at=tx.now)
         return found
 
     return Write(apply, locks=("sweep", tenant_id))
@@ -268,8 +278,9 @@ def _due(tx: Transaction, tenant_id: TenantId, limit: int) -> list[RunRef]:
     is_fresh = sa.or_(
         runs.c.swept_at.is_(None),
         runs.c.swept_at < tx.now - SWEEP_EVERY,
-        # its time came after it was last found
+        # its time came, or its lease ended, after it was last found
         sa.and_(woken, runs.c.swept_at < runs.c.wake_at),
+        sa.and_(stale, runs.c.swept_at < runs.c.lease_until),
     )
     statement = (
         sa.select(runs.c.tenant_id, runs.c.id)
@@ -286,6 +297,10 @@ def _can_claim(row: RunRow, now: datetime) -> bool:
     if row.state is RunState.RUNNING:
         return row.lease_until is not None and row.lease_until < now
     return row.state is RunState.WAITING and row.wake_at is not None and row.wake_at <= now
+
+
+def _first_claim(tx: Transaction, row: RunRow) -> Claim:
+    return Claim(run=row, steps=(), effects=(), approvals=(), at=tx.now)
 
 
 def _claim(tx: Transaction, row: RunRow) -> Claim:
@@ -323,7 +338,3 @@ def _park(tx: Transaction, row: RunRow, reason: str) -> Notice:
     )
     notices.add(tx, notice)
     return notice
-
-
-def _locks(ref: RunRef) -> tuple[str, ...]:
-    return ("run", ref.tenant_id, ref.run_id)

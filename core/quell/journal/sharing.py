@@ -60,6 +60,8 @@ def detach(
 ) -> tuple[EntityId, ...]:
     """Forget what alerts that left an incident said; gives the entities that only they named."""
     left = set(alert_ids)
+    if not left:
+        return ()
     table = incident_entities
     mine = sa.and_(table.c.tenant_id == tenant_id, table.c.incident_id == incident_id)
     rows = tx.execute(sa.select(table).where(mine).order_by(table.c.entity_id)).mappings().all()

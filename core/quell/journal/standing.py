@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,13 +10,14 @@ import msgspec
 import sqlalchemy as sa
 
 from quell.domain.approval import Ask
-from quell.domain.entity import Alias
+from quell.domain.entity import Alias, EntityKind
 from quell.domain.hold import Hold
 from quell.domain.ids import ApprovalId, StepKey, TenantId
 from quell.domain.outcome import Observation
 from quell.domain.run import EffectState
 from quell.journal import effects, holds, switches
 from quell.journal.effects import DroppedHolds, EffectRow
+from quell.journal.prepared import among, its, listed, same
 from quell.journal.run_rows import RunRow
 from quell.journal.tables import (
     acted,
@@ -33,8 +34,33 @@ __all__ = ["Glance", "Standing", "StepTerms", "TargetStanding", "Wanted", "glanc
 
 #: how far back the cap per hour looks
 WINDOW = timedelta(hours=1)
+UNDER_WAY = (EffectState.INTENDED, EffectState.PENDING)
+#: effects that were sent, or will be
+SENT = tuple(
+    state for state in EffectState if state not in {EffectState.DENIED, EffectState.ALREADY}
+)
 #: how many joins of entities are followed back
 MERGE_DEPTH = 8
+#: kinds of targets that are entities, with names and a past; an incident is none
+KINDS = frozenset(kind.value for kind in EntityKind)
+
+READ_NAMES = sa.select(entity_aliases).where(
+    same(entity_aliases.c.tenant_id), listed(entity_aliases.c.entity_id)
+)
+READ_LOSERS = sa.select(entities.c.id, entities.c.merged_into).where(
+    same(entities.c.tenant_id), listed(entities.c.merged_into)
+)
+READ_ACTED = sa.select(acted.c.target_id, acted.c.run_id).where(
+    same(acted.c.tenant_id, acted.c.playbook_id, acted.c.incident_id),
+    listed(acted.c.target_id),
+    acted.c.run_id != sa.bindparam("run"),
+)
+READ_NAMED = sa.select(incident_entities.c.entity_id).where(
+    same(incident_entities.c.tenant_id, incident_entities.c.incident_id),
+    listed(incident_entities.c.entity_id),
+)
+READ_MERGED = sa.select(incidents.c.merged_into).where(same(incidents.c.tenant_id, incidents.c.id))
+READ_SEQ = sa.select(targets.c.seq).where(same(targets.c.tenant_id, targets.c.target_id))
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +78,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     #: enough to look the target up again
     target: dict[str, Any]
     before: Observation | None = None
+    #: nothing is on record of it yet
+    is_fresh: bool = False
     #: the state is there already: a hold is added and nothing is sent
     is_already: bool = False
     #: what that does to holds
@@ -129,9 +157,7 @@ def glance(
     tenant_id: TenantId, target_id: str, rivals: Sequence[str], own_key: str
 ) -> Question[Glance]:
     """Tell how far the effects on a target are, so that a look at it can be known to be stale."""
-    seq = sa.select(targets.c.seq).where(
-        targets.c.tenant_id == tenant_id, targets.c.target_id == target_id
-    )
+    asked = its(tenant_id=tenant_id, target_id=target_id)
     is_open = sa.select(effects_table.c.effect_key).where(
         effects_table.c.tenant_id == tenant_id,
         effects_table.c.target_id == target_id,
@@ -142,7 +168,7 @@ def glance(
 
     def ask(tx: Transaction) -> Glance:
         return Glance(
-            seq=tx.execute(seq).scalar_one_or_none() or 0,
+            seq=tx.execute(READ_SEQ, asked).scalar_one_or_none() or 0,
             has_rivals=tx.execute(is_open.limit(1)).first() is not None,
         )
 
@@ -158,7 +184,7 @@ def read_standing(
     seqs: Mapping[str, int],
 ) -> Standing:
     """Read how everything stands for a set of wanted effects; they themselves do not count."""
-    ids = [one.target_id for one in wanted]
+    ids = [one.target_id for one in wanted if one.target_kind in KINDS]
     families = _families(tx, row.tenant_id, ids)
     by_target = _others(tx, row.tenant_id, terms, wanted, families)
     names = _aliases(tx, row.tenant_id, ids)
@@ -166,8 +192,9 @@ def read_standing(
         holds.move(tx, row.tenant_id, losers, winner)
     held = holds.of_entities(tx, row.tenant_id, ids, terms.state) if terms.state else {}
     earlier = _acted_by(tx, row, [one.asked_id for one in wanted]) if terms.is_guarded else {}
-    counts = _counts(tx, row, terms, wanted) if terms.is_guarded else {}
+    counts = _counts(tx, row, terms, wanted, known) if terms.is_guarded else {}
     outside = _outside(tx, row, wanted) if terms.is_guarded else frozenset[str]()
+    is_armed, is_halted = switches.both(tx, row.tenant_id)
     standings = {
         one.target_id: msgspec.structs.replace(
             _target_standing(
@@ -181,8 +208,8 @@ def read_standing(
     return Standing(
         now=tx.now,
         run=row,
-        is_armed=switches.is_on(tx, row.tenant_id, switches.ARMED),
-        is_halted=switches.is_on(tx, row.tenant_id, switches.HALTED),
+        is_armed=is_armed,
+        is_halted=is_halted,
         merged_into=_merged_into(tx, row),
         targets=standings,
         **counts,
@@ -249,11 +276,10 @@ def _others(
 
 
 def _aliases(tx: Transaction, tenant_id: TenantId, ids: Sequence[str]) -> dict[str, list[Alias]]:
-    statement = sa.select(entity_aliases).where(
-        entity_aliases.c.tenant_id == tenant_id, entity_aliases.c.entity_id.in_(list(ids))
-    )
     found: dict[str, list[Alias]] = {}
-    for row in tx.execute(statement):
+    if not ids:
+        return found
+    for row in tx.execute(READ_NAMES, its(tenant_id=tenant_id, entity_id=list(ids))):
         alias = Alias(kind=row.scheme, value=row.value, is_strong=row.is_strong)
         found.setdefault(row.entity_id, []).append(alias)
     return found
@@ -263,11 +289,9 @@ def _families(tx: Transaction, tenant_id: TenantId, ids: Sequence[str]) -> dict[
     """List, by target, the entities that turned out to be the same: their past counts for it."""
     found: dict[str, list[str]] = {}
     winners = {one: one for one in ids}
-    for _ in range(MERGE_DEPTH):
-        statement = sa.select(entities.c.id, entities.c.merged_into).where(
-            entities.c.tenant_id == tenant_id, entities.c.merged_into.in_(list(winners))
-        )
-        losers = {row.id: winners[row.merged_into] for row in tx.execute(statement)}
+    for _ in range(MERGE_DEPTH if ids else 0):
+        rows = tx.execute(READ_LOSERS, its(tenant_id=tenant_id, merged_into=list(winners)))
+        losers = {row.id: winners[row.merged_into] for row in rows}
         for loser, winner in losers.items():
             found.setdefault(winner, []).append(loser)
         if not losers:
@@ -277,58 +301,56 @@ def _families(tx: Transaction, tenant_id: TenantId, ids: Sequence[str]) -> dict[
 
 
 def _acted_by(tx: Transaction, row: RunRow, ids: Sequence[str]) -> dict[str, str]:
-    statement = sa.select(acted.c.target_id, acted.c.run_id).where(
-        acted.c.tenant_id == row.tenant_id,
-        acted.c.playbook_id == row.playbook_id,
-        acted.c.incident_id == (row.incident_id or ""),
-        acted.c.target_id.in_(list(ids)),
-        acted.c.run_id != row.id,
+    asked = its(
+        tenant_id=row.tenant_id,
+        playbook_id=row.playbook_id,
+        incident_id=row.incident_id or "",
+        target_id=list(ids),
     )
-    return {found.target_id: found.run_id for found in tx.execute(statement)}
+    rows = tx.execute(READ_ACTED, {**asked, "run": row.id})
+    return {found.target_id: found.run_id for found in rows}
 
 
 def _outside(tx: Transaction, row: RunRow, wanted: Sequence[Wanted]) -> frozenset[str]:
     """Give the keys of effects on what the run's incident does not name now."""
     if row.incident_id is None:
         return frozenset()
-    table = incident_entities.c
     ids = {one.target_id for one in wanted} | {one.asked_id for one in wanted}
-    statement = sa.select(table.entity_id).where(
-        table.tenant_id == row.tenant_id,
-        table.incident_id == row.incident_id,
-        table.entity_id.in_(sorted(ids)),
-    )
-    named = set(tx.execute(statement).scalars())
+    asked = its(tenant_id=row.tenant_id, incident_id=row.incident_id, entity_id=sorted(ids))
+    named = set(tx.execute(READ_NAMED, asked).scalars())
     return frozenset(one.key for one in wanted if not named & {one.target_id, one.asked_id})
 
 
 def _counts(
-    tx: Transaction, row: RunRow, terms: StepTerms, wanted: Sequence[Wanted]
+    tx: Transaction,
+    row: RunRow,
+    terms: StepTerms,
+    wanted: Sequence[Wanted],
+    known: Mapping[str, EffectRow],
 ) -> dict[str, int]:
-    open_states = [EffectState.INTENDED.value, EffectState.PENDING.value]
-    unsent = [EffectState.DENIED.value, EffectState.ALREADY.value]
+    wished = {one.key for one in wanted}
     counted = sa.and_(
         effects_table.c.tenant_id == row.tenant_id,
         effects_table.c.kind == terms.kind,
-        effects_table.c.effect_key.not_in([one.key for one in wanted]),
+        effects_table.c.effect_key.not_in(wished),
     )
 
-    def count(*where: sa.ColumnElement[bool]) -> int:
-        statement = sa.select(sa.func.count()).select_from(effects_table).where(counted, *where)
-        return int(tx.execute(statement).scalar_one())
+    def count(states: Collection[EffectState], *where: sa.ColumnElement[bool]) -> int:
+        # the states that count are named: an index then leads past a million others
+        named = among(effects_table.c.state, states)
+        statement = sa.select(sa.func.count()).select_from(effects_table)
+        return int(tx.execute(statement.where(counted, named, *where)).scalar_one())
 
-    was_sent = effects_table.c.state.not_in(unsent)
+    of_run = [one for one in known.values() if one.kind == terms.kind and one.key not in wished]
     return {
-        "in_hour": count(was_sent, effects_table.c.decided_at > tx.now - WINDOW),
-        "in_run": count(was_sent, effects_table.c.run_id == row.id),
-        "in_flight": count(effects_table.c.state.in_(open_states)),
+        "in_hour": count(SENT, effects_table.c.decided_at > tx.now - WINDOW),
+        "in_run": sum(one.state in SENT for one in of_run),
+        "in_flight": count(UNDER_WAY),
     }
 
 
 def _merged_into(tx: Transaction, row: RunRow) -> str | None:
     if row.incident_id is None:
         return None
-    statement = sa.select(incidents.c.merged_into).where(
-        incidents.c.tenant_id == row.tenant_id, incidents.c.id == row.incident_id
-    )
-    return tx.execute(statement).scalar_one_or_none()
+    asked = its(tenant_id=row.tenant_id, id=row.incident_id)
+    return tx.execute(READ_MERGED, asked).scalar_one_or_none()

@@ -11,13 +11,37 @@ import sqlalchemy as sa
 from quell.domain.ids import IncidentId, RunId, TenantId, WorkerId
 from quell.domain.offers import Notice
 from quell.errors import NotFoundError
-from quell.journal import audit, notices, run_rows
+from quell.journal import audit, notices, playbooks, run_rows
+from quell.journal.playbooks import StoredPlaybook
+from quell.journal.prepared import its, same
 from quell.journal.run_rows import NewRun
 from quell.journal.tables import acted, held_starts, revisions, runs
 from quell.journal.upsert import insert_missing
 from quell.journal.writer import Question, Transaction, Write
 
-__all__ = ["Begun", "HeldStart", "NewHeld", "Start", "begin", "begun", "held", "release"]
+__all__ = [
+    "Begun",
+    "HeldStart",
+    "NewHeld",
+    "Start",
+    "asked_about",
+    "begin",
+    "begun",
+    "held",
+    "release",
+]
+
+
+MATCHED = sa.update(revisions).where(
+    same(revisions.c.tenant_id, revisions.c.incident_id, revisions.c.revision),
+    revisions.c.matched_at.is_(None),
+)
+READ_RUNS = sa.select(runs.c.playbook_id, runs.c.id).where(
+    same(runs.c.tenant_id, runs.c.incident_id)
+)
+READ_ACTED = sa.select(acted.c.playbook_id, acted.c.target_id).where(
+    same(acted.c.tenant_id, acted.c.incident_id)
+)
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,16 +97,8 @@ def begin(
     """
 
     def apply(tx: Transaction) -> list[RunId]:
-        mine = sa.and_(
-            revisions.c.tenant_id == tenant_id,
-            revisions.c.incident_id == incident_id,
-            revisions.c.revision == revision,
-        )
-        tx.execute(
-            sa.update(revisions)
-            .where(mine, revisions.c.matched_at.is_(None))
-            .values(matched_at=tx.now)
-        )
+        mine = its(tenant_id=tenant_id, incident_id=incident_id, revision=revision)
+        tx.later(MATCHED, {**mine, "matched_at": tx.now})
         for one in held_back:
             _hold(tx, tenant_id, one)
         begun = [_begin(tx, tenant_id, one) for one in starts]
@@ -96,15 +112,10 @@ def begun(tenant_id: TenantId, incident_id: IncidentId) -> Question[dict[str, Be
 
     def ask(tx: Transaction) -> dict[str, Begun]:
         by_playbook: dict[str, tuple[set[str], set[str]]] = {}
-        started = sa.select(runs.c.playbook_id, runs.c.id).where(
-            runs.c.tenant_id == tenant_id, runs.c.incident_id == incident_id
-        )
-        for row in tx.execute(started):
+        asked = its(tenant_id=tenant_id, incident_id=incident_id)
+        for row in tx.execute(READ_RUNS, asked):
             by_playbook.setdefault(row.playbook_id, (set(), set()))[0].add(row.id)
-        ledger = sa.select(acted.c.playbook_id, acted.c.target_id).where(
-            acted.c.tenant_id == tenant_id, acted.c.incident_id == incident_id
-        )
-        for row in tx.execute(ledger):
+        for row in tx.execute(READ_ACTED, asked):
             by_playbook.setdefault(row.playbook_id, (set(), set()))[1].add(row.target_id)
         return {
             name: Begun(playbook_id=name, run_ids=frozenset(ids), acted=frozenset(targets))
@@ -112,6 +123,14 @@ def begun(tenant_id: TenantId, incident_id: IncidentId) -> Question[dict[str, Be
         }
 
     return ask
+
+
+def asked_about(
+    tenant_id: TenantId, incident_id: IncidentId
+) -> Question[tuple[list[StoredPlaybook], dict[str, Begun]]]:
+    """Give the playbooks that may start runs, and what was begun for an incident so far."""
+    active, known = playbooks.active(tenant_id), begun(tenant_id, incident_id)
+    return lambda tx: (active(tx), known(tx))
 
 
 def held(

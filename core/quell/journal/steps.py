@@ -10,20 +10,27 @@ import sqlalchemy as sa
 
 from quell.domain.ids import RunId, StepKey, TenantId, WorkerId
 from quell.domain.run import StepState, TargetResult
+from quell.journal import blobs
+from quell.journal.prepared import its, same
 from quell.journal.tables import attempts, steps
-from quell.journal.upsert import insert_missing, insert_or_update
+from quell.journal.upsert import insert_missing_later, insert_or_update_later
 from quell.journal.writer import Question, Transaction
 
 __all__ = [
     "StepPlan",
     "StepRow",
     "TargetEntry",
-    "count_settled",
     "listed",
     "of_run",
     "record_attempt",
     "save",
 ]
+
+OF_RUN = same(steps.c.tenant_id, steps.c.run_id)
+READ = sa.select(steps).where(OF_RUN).order_by(steps.c.step_key)
+#: what stays as it was when a step is written again
+KEPT = frozenset({"tenant_id", "run_id", "step_key", "started_at"})
+CHANGED = tuple(column.name for column in steps.columns if column.name not in KEPT)
 
 
 class TargetEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -73,21 +80,19 @@ def save(tx: Transaction, tenant_id: TenantId, run_id: RunId, row: StepRow) -> N
         "step_key": row.key,
         "state": row.state.value,
         "attempt": row.attempt,
-        "plan": msgspec.to_builtins(row.plan) if row.plan is not None else None,
-        "results": msgspec.to_builtins(row.results) if row.results else None,
+        "plan": blobs.keep(tx, tenant_id, row.plan),
+        "results": blobs.keep(tx, tenant_id, row.results or None),
         "wake_at": row.wake_at,
         "error": row.error,
         "started_at": row.started_at or tx.now,
         "ended_at": tx.now if row.state.is_settled else None,
     }
-    kept = {"tenant_id", "run_id", "step_key", "started_at"}
-    insert_or_update(tx, steps, values, update=[name for name in values if name not in kept])
+    insert_or_update_later(tx, steps, values, update=CHANGED)
 
 
 def of_run(tx: Transaction, tenant_id: TenantId, run_id: RunId) -> list[StepRow]:
     """List the steps of a run that have begun or were skipped."""
-    statement = sa.select(steps).where(steps.c.tenant_id == tenant_id, steps.c.run_id == run_id)
-    return [_row(row) for row in tx.execute(statement.order_by(steps.c.step_key))]
+    return [_row(row) for row in tx.execute(READ, its(tenant_id=tenant_id, run_id=run_id))]
 
 
 def listed(tenant_id: TenantId, run_id: RunId) -> Question[list[StepRow]]:
@@ -116,19 +121,7 @@ def record_attempt(
         "ended_at": tx.now,
         "outcome": outcome,
     }
-    insert_missing(tx, attempts, [row])
-
-
-def count_settled(tx: Transaction, tenant_id: TenantId, run_id: RunId) -> int:
-    """Count the steps of a run whose results are final."""
-    settled = [state.value for state in StepState if state.is_settled]
-    statement = (
-        sa.select(sa.func.count())
-        .select_from(steps)
-        .where(steps.c.tenant_id == tenant_id, steps.c.run_id == run_id)
-        .where(steps.c.state.in_(settled))
-    )
-    return int(tx.execute(statement).scalar_one())
+    insert_missing_later(tx, attempts, row)
 
 
 def _row(row: sa.Row[Any]) -> StepRow:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from quell.domain.ids import TenantId, WorkerId
 from quell.domain.offers import Notice
 from quell.journal import audit, notices
+from quell.journal.prepared import its, same
 from quell.journal.tables import switches
 from quell.journal.upsert import insert_missing, insert_or_update
 from quell.journal.writer import Question, Transaction, Write
@@ -20,6 +21,7 @@ __all__ = [
     "Switch",
     "arm",
     "arm_once",
+    "both",
     "disarm",
     "find",
     "halt",
@@ -31,6 +33,11 @@ __all__ = [
 
 ARMED = "armed"
 HALTED = "halted"
+READ = sa.select(switches).where(same(switches.c.tenant_id, switches.c.name))
+READ_BOTH = sa.select(switches.c.name, switches.c.value).where(
+    same(switches.c.tenant_id),
+    switches.c.name.in_([sa.literal(ARMED), sa.literal(HALTED)]),
+)
 
 
 class Switch(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,12 +84,9 @@ def arm_once(tenant_id: TenantId, *, by: str, reason: str) -> Write[bool]:
 
 def find(tenant_id: TenantId, name: str) -> Question[Switch | None]:
     """Read a switch; None when nobody has touched it."""
-    statement = sa.select(switches).where(
-        switches.c.tenant_id == tenant_id, switches.c.name == name
-    )
 
     def ask(tx: Transaction) -> Switch | None:
-        row = tx.execute(statement).first()
+        row = tx.execute(READ, its(tenant_id=tenant_id, name=name)).first()
         if row is None:
             return None
         return Switch(
@@ -94,6 +98,18 @@ def find(tenant_id: TenantId, name: str) -> Question[Switch | None]:
         )
 
     return ask
+
+
+def both(tx: Transaction, tenant_id: TenantId) -> tuple[bool, bool]:
+    """Tell, inside a transaction, whether a tenant is armed, and whether it is halted."""
+    kept: tuple[bool, bool] | None = tx.kept(switches, tenant_id)
+    if kept is None:
+        rows = tx.execute(READ_BOTH, its(tenant_id=tenant_id))
+        found = {row.name: _read(row.name, row.value) for row in rows}
+        kept = found.get(ARMED, False), found.get(HALTED, False)
+        # for the other writes of the group: nobody waits for anything between them
+        tx.keep(switches, tenant_id, kept)
+    return kept
 
 
 def is_on(tx: Transaction, tenant_id: TenantId, name: str) -> bool:

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from quell.domain.ids import SourceId, TenantId, WorkerId
 from quell.journal import audit
-from quell.journal.switches import HALTED
+from quell.journal.prepared import its
+from quell.journal.switches import HALTED, READ
 from quell.journal.tables import switches
 from quell.journal.upsert import insert_missing, insert_or_update
 from quell.journal.writer import Question, Transaction, Write
@@ -148,10 +149,7 @@ def is_stopped(tenant_id: TenantId) -> Question[bool]:
 
 
 def _row(tx: Transaction, tenant_id: TenantId, name: str) -> sa.Row[Any] | None:
-    statement = sa.select(switches).where(
-        switches.c.tenant_id == tenant_id, switches.c.name == name
-    )
-    return tx.execute(statement).first()
+    return tx.execute(READ, its(tenant_id=tenant_id, name=name)).first()
 
 
 def _set_once(

@@ -2,11 +2,13 @@
 
 from alembic import context
 
+from quell.journal.migrate import VERSION_TABLE
 from quell.journal.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
     render_as_batch=True,
+    version_table=VERSION_TABLE,
 )
 context.run_migrations()

@@ -24,7 +24,16 @@ from quell.journal.tables.incidents import (
     tasks,
     webhook_events,
 )
-from quell.journal.tables.process import audit, commits, leases, notices, switches, workers
+from quell.journal.tables.process import (
+    audit,
+    audit_heads,
+    blobs,
+    commits,
+    leases,
+    notices,
+    switches,
+    workers,
+)
 from quell.journal.tables.runs import (
     acted,
     activations,
@@ -43,6 +52,8 @@ __all__ = [
     "approvals",
     "attempts",
     "audit",
+    "audit_heads",
+    "blobs",
     "comment_copies",
     "comments",
     "commits",

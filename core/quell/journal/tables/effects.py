@@ -53,7 +53,8 @@ effects = table(
     sa.Index(None, "tenant_id", "run_id", "step_key"),
     sa.Index(None, "tenant_id", "target_id", "seq"),
     sa.Index(None, "tenant_id", "vendor_key"),
-    sa.Index("ix_effects_kind", "tenant_id", "kind", "decided_at"),
+    # the guard's counts must not walk over all that is settled
+    sa.Index(None, "tenant_id", "kind", "state", "decided_at"),
     sa.Index("ix_effects_open", "state", "poll_at"),
     sa.Index("ix_effects_verify", "verify_at"),
     one_of("state", EffectState),

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from quell.domain.hub import Acceptance, WriteKind, WriteState
 from quell.domain.incident import Origin
 from quell.journal.columns import Body, Instant
+from quell.journal.payloads import BigBody
 from quell.journal.tables.declare import key, may, need, one_of, table
 
 __all__ = [
@@ -126,7 +127,7 @@ alerts = table(
     key("native_id"),
     need("incident_id"),
     #: `Alert`, with the product's own JSON whole
-    need("body", Body),
+    need("body", BigBody),
     need("digest"),
     #: digest of what our own copies were told of it; empty while they were told nothing
     may("carried"),

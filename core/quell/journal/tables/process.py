@@ -7,7 +7,16 @@ import sqlalchemy as sa
 from quell.journal.columns import Body, Instant
 from quell.journal.tables.declare import key, may, metadata, need, table
 
-__all__ = ["audit", "commits", "leases", "notices", "switches", "workers"]
+__all__ = [
+    "audit",
+    "audit_heads",
+    "blobs",
+    "commits",
+    "leases",
+    "notices",
+    "switches",
+    "workers",
+]
 
 switches = table(
     "switches",
@@ -35,6 +44,13 @@ notices = table(
     need("body", Body),
     need("at", Instant),
     may("sent_at", Instant),
+    sa.Index(
+        "ix_notices_unsent",
+        "tenant_id",
+        "at",
+        sqlite_where=sa.text("sent_at IS NULL"),
+        postgresql_where=sa.text("sent_at IS NULL"),
+    ),
 )
 
 audit = table(
@@ -48,6 +64,27 @@ audit = table(
     need("body", Body),
     need("previous"),
     need("digest"),
+)
+
+audit_heads = table(
+    "audit_heads",
+    key("chain"),
+    #: the last record of the chain that was moved to an archive
+    need("seq", sa.BigInteger),
+    need("digest"),
+    need("at", Instant),
+)
+
+#: bodies that are too big for their rows, each once, under the digest of its text
+blobs = table(
+    "blobs",
+    key("digest"),
+    #: compressed, as text
+    need("body", sa.Text),
+    #: bytes before it was compressed
+    need("size", sa.Integer),
+    #: when it was last written: what was just written again is not swept away
+    need("at", Instant),
 )
 
 workers = sa.Table(

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from quell.domain.run import RunState, StepState
 from quell.journal.columns import Body, Instant
+from quell.journal.payloads import BigBody
 from quell.journal.tables.declare import key, may, need, one_of, table
 
 __all__ = [
@@ -67,11 +68,15 @@ runs = table(
     need("error"),
     need("created_at", Instant),
     may("finished_at", Instant),
+    #: when its details were removed: steps, attempts, events, effects, questions
+    may("pruned_at", Instant),
     sa.UniqueConstraint("tenant_id", "cause"),
     sa.Index("ix_runs_due", "state", "wake_at"),
     sa.Index("ix_runs_leased", "state", "lease_until"),
     sa.Index(None, "tenant_id", "created_at"),
-    sa.Index(None, "tenant_id", "incident_id"),
+    # lists of what is open must not walk over all that is finished
+    sa.Index(None, "tenant_id", "state", "created_at"),
+    sa.Index(None, "tenant_id", "incident_id", "created_at"),
     one_of("state", RunState),
 )
 
@@ -83,9 +88,9 @@ steps = table(
     need("state"),
     need("attempt", sa.Integer),
     #: what was fixed when the step began: its targets, parameters or items
-    may("plan", Body),
+    may("plan", BigBody),
     #: result lists by target, once there are any
-    may("results", Body),
+    may("results", BigBody),
     may("wake_at", Instant),
     need("error"),
     may("started_at", Instant),
@@ -131,4 +136,6 @@ acted = table(
     key("target_id"),
     need("run_id"),
     need("at", Instant),
+    #: whether an effect came of it, noted when the effects themselves are removed; empty before
+    may("is_real", sa.Boolean),
 )
