@@ -1,4 +1,4 @@
-"""The small web door: health, readiness and webhooks."""
+"""The small web door: health, readiness, metrics and webhooks."""
 
 from quell.http.serve import serve_door
 

@@ -1,4 +1,4 @@
-"""Health, readiness and `POST /webhooks/{source}`: a verified call hastens a poll, and no more."""
+"""Health, readiness, metrics and `POST /webhooks/{source}`, which hastens a poll and no more."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from starlette.routing import Route
 from quell.domain.offers import ConnectorContext, WebhookEvent, WebhookVerifier
 from quell.domain.secret import Secret
 from quell.domain.signature import signed_id
+from quell.meters import WEBHOOKS
 
 __all__ = ["Door", "make_app"]
 
@@ -38,6 +39,10 @@ class Door:
     receive: Callable[[str, WebhookEvent], Awaitable[bool]]
     #: what keeps this process from working, in words; empty when it is ready
     problems: Callable[[], Awaitable[Sequence[str]]]
+    #: writes the page that Prometheus reads
+    metrics: Callable[[], Awaitable[bytes]]
+    #: what kind of page that is
+    metrics_type: str
 
 
 def make_app(door: Door) -> Starlette:
@@ -45,6 +50,7 @@ def make_app(door: Door) -> Starlette:
     verifiers = {verifier.source: verifier for verifier in door.verifiers}
 
     async def health(_: Request) -> Response:
+        # answered on the loop that drives runs: no answer means that it does not turn any more
         return JSONResponse({"ok": True})
 
     async def ready(_: Request) -> Response:
@@ -52,6 +58,9 @@ def make_app(door: Door) -> Starlette:
         return JSONResponse(
             {"ok": not problems, "problems": problems}, status_code=503 if problems else 200
         )
+
+    async def metrics(_: Request) -> Response:
+        return Response(await door.metrics(), media_type=door.metrics_type)
 
     async def webhook(request: Request) -> Response:
         source = request.path_params["source"]
@@ -67,15 +76,18 @@ def make_app(door: Door) -> Starlette:
                 event = await verifiers[source].verify(headers, body, context)
             if event is not None:
                 is_new = await door.receive(tenant, event)
+                WEBHOOKS.add(source, "accepted" if is_new else "repeated")
                 return JSONResponse({"accepted": is_new}, status_code=202)
         # nothing of the body is believed, or logged, when the caller did not prove who it is
         logger.warning("A webhook was refused", event_name="webhook_refused")
+        WEBHOOKS.add(source, "refused")
         return Response(status_code=401)
 
     return Starlette(
         routes=[
             Route("/healthz", health),
             Route("/readyz", ready),
+            Route("/metrics", metrics),
             Route("/webhooks/{source}", webhook, methods=["POST"]),
         ]
     )

@@ -8,7 +8,9 @@ from collections.abc import Generator
 import uvicorn
 
 from quell.http.app import Door, make_app
+from quell.http.watch import Watch
 from quell.runtime import Runtime
+from quell.telemetry.metrics import CONTENT_TYPE
 
 __all__ = ["make_server"]
 
@@ -46,6 +48,7 @@ def make_door(runtime: Runtime) -> Door:
     contexts = {
         name: tenant.connectors.context("reader") for name, tenant in runtime.tenants.items()
     }
+    watch = Watch(runtime)
     return Door(
         contexts=contexts,
         verifiers=tuple(runtime.registry.webhooks.values()),
@@ -54,5 +57,7 @@ def make_door(runtime: Runtime) -> Door:
             source.system for tenant in runtime.tenants.values() for source, _ in tenant.sources
         ),
         receive=runtime.receive,
-        problems=runtime.problems,
+        problems=watch.problems,
+        metrics=watch.page,
+        metrics_type=CONTENT_TYPE,
     )
