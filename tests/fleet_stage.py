@@ -306,7 +306,8 @@ def spawn(
 
 def connect_redis(url: str) -> Any:  # the client's own types are unfinished
     """Connect to a Redis server."""
-    return cast("Any", redis.Redis).from_url(url)
+    # whoever listens waits for as long as nothing happens
+    return cast("Any", redis.Redis).from_url(url, socket_timeout=None)
 
 
 class Monitor:

@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast, get_type_hints
 
 import msgspec
@@ -157,6 +158,7 @@ CancelFunction = Callable[..., Awaitable[None]]
 ResolveFunction = Callable[..., Awaitable[Resolution | Unresolved]]
 
 
+@lru_cache(maxsize=1024)  # annotations are worked out once, not for each call
 def connector_types(function: Callable[..., Any]) -> dict[str, type]:
     """Read from a function's annotations which connectors it asks for, by parameter name.
 
@@ -199,6 +201,8 @@ class Action:
     timeout: timedelta = timedelta(seconds=60)
     #: whether sending it twice is the same as sending it once
     is_idempotent: bool = False
+    #: run only in a child process with limits, never in the worker; settings can ask for more
+    isolate: bool = False
     #: vendor page that the call follows
     docs: str = ""
     observe_function: ObserveFunction | None = None

@@ -13,6 +13,7 @@ from quell.domain.ids import TenantId
 from quell.domain.ports import Clock, IncidentSource, OperationClass, Quota, Rate
 
 __all__ = [
+    "Bridge",
     "Check",
     "CheckResult",
     "ConnectorContext",
@@ -72,6 +73,21 @@ class ConnectorContext(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bridge:
+    """How an isolated action uses a connector that stays in the worker, with its secrets.
+
+    What goes over the bridge is plain data: texts, numbers, bytes, lists, dicts, Structs.
+    """
+
+    #: in the worker: `async (connector, asked) -> answer`. What is asked comes from the plugin's
+    #: child process: check it like any input
+    serve: Callable[[Any, Any], Awaitable[Any]]
+    #: in the child process: `(context, ask) -> connector`; `await ask(asked)` gives the answer
+    #: of `serve`, or raises the `QuellError` that it raised
+    stand_in: Callable[[ConnectorContext, Callable[[Any], Awaitable[Any]]], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectorSpec:
     """How a connector type is built; one instance per tenant and identity, made when first asked for."""
 
@@ -81,6 +97,8 @@ class ConnectorSpec:
     close: Callable[[Any], Awaitable[None]] | None = None
     #: the vendor's documented limits of the operation classes that it asks the quota for
     rates: Mapping[OperationClass, Rate] = field(default_factory=dict[OperationClass, Rate])
+    #: how an action in a child process uses it; without one it is built there, and gets no secrets
+    bridge: Bridge | None = None
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,37 +1,22 @@
-"""Calls out of the engine: look up, observe, act, poll, cancel; whatever is raised becomes a value."""
+"""Calls out of the engine: look up, observe, act, poll, cancel; in the worker, or in a child process."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-import structlog
-
-from quell.domain.action import Action, Call, Resolution, Target, Trait, Unresolved
+from quell.domain.action import Action, Call, Resolution, Resolver, Target, Trait, Unresolved
+from quell.domain.entity import Entity
 from quell.domain.ids import TenantId
-from quell.domain.outcome import (
-    Failed,
-    Observation,
-    Operation,
-    Outcome,
-    Pending,
-    Succeeded,
-    Unknown,
-    cannot_tell,
-)
+from quell.domain.outcome import Failed, Observation, Operation, Outcome, Unknown, cannot_tell
 from quell.domain.ports import EntitySummary
 from quell.engine.context import INCIDENT
 from quell.engine.registry import EngineRegistry
-from quell.errors import ConnectorError, QuellError, Throttled
+from quell.isolation import calling
+from quell.isolation.isolation import Isolation
 
 __all__ = ["Calls", "bare_target", "incident_target"]
 
-logger = structlog.get_logger(__name__)
-
-#: how long a look at a product may take
-LOOK_TIMEOUT = timedelta(seconds=60)
 #: traits that say what kind of thing a device or an account is
 CLASSES = frozenset(
     {
@@ -48,97 +33,81 @@ CLASSES = frozenset(
 )
 #: kinds whose members are not alike: it must be known which kind of it they are
 CLASSIFIED_KINDS = frozenset({"device", "user"})
-
-OUTCOMES = (Succeeded, Failed, Unknown, Pending)
+#: an action that asks for isolation is never called without it
+NOT_HERE = "it only runs in a child process, and this process has none to give"
 
 
 class Calls:
-    """Everything that the engine asks of plugins' functions, for one tenant."""
+    """Everything that the engine asks of plugins' functions, for one tenant.
 
-    def __init__(self, registry: EngineRegistry, tenant_id: TenantId) -> None:
+    With `isolate_all`, every function of a plugin runs in a child process: for runs that took
+    workers down.
+    """
+
+    def __init__(
+        self,
+        registry: EngineRegistry,
+        tenant_id: TenantId,
+        isolation: Isolation | None = None,
+        *,
+        isolate_all: bool = False,
+    ) -> None:
         self.registry = registry
         self.tenant_id = tenant_id
+        self.isolation = isolation
+        self.isolate_all = isolate_all
+
+    def isolating_all(self) -> Calls:
+        """Give the same calls, all of them in child processes where there are any."""
+        return Calls(self.registry, self.tenant_id, self.isolation, isolate_all=True)
 
     async def resolve(self, summary: EntitySummary) -> Target | Unresolved:
         """Look an entity up in its system. What cannot be told is not acted on."""
         resolver = self.registry.resolver(type(summary.entity))
         if resolver is None:
             return Unresolved(reason=f"no plugin looks up a {summary.kind.value}")
-        try:
-            connectors = self.registry.connectors(resolver.resolve, resolver.identity)
-            async with asyncio.timeout(LOOK_TIMEOUT.total_seconds()):
-                found = await resolver.resolve(summary.entity, **connectors)
-        except TimeoutError:
-            return Unresolved(reason="the look-up took too long")
-        except QuellError as error:
-            return Unresolved(reason=f"the look-up failed: {error}")
-        except Exception as error:  # noqa: BLE001 # a plugin's bug must not take the run with it
-            return Unresolved(reason=_broken("the look-up", error))
+        found = await self._look_up(resolver, summary.entity)
         return found if isinstance(found, Unresolved) else _target(summary, found)
+
+    async def _look_up(self, resolver: Resolver, entity: Entity) -> Resolution | Unresolved:
+        isolation = self.isolation
+        if isolation is not None and (
+            isolation.wants_look_up(resolver) or (self.isolate_all and isolation.can(resolver))
+        ):
+            return await isolation.resolve(resolver, entity)
+        return await calling.resolve(resolver, entity, self.registry.connectors)
 
     async def observe(self, action: Action, target: Target) -> Observation | None:
         """Look how the state stands; None where the action cannot tell at all."""
-        function = action.observe_function
-        if function is None:
-            return None
-        try:
-            connectors = self.registry.connectors(function, action.identity)
-            async with asyncio.timeout(LOOK_TIMEOUT.total_seconds()):
-                return await function(target, **connectors)
-        except TimeoutError:
-            return cannot_tell("looking took too long")
-        except QuellError as error:
-            return cannot_tell(str(error))
-        except Exception as error:  # noqa: BLE001 # a plugin's bug must not take the run with it
-            return cannot_tell(_broken("looking", error))
+        if (isolation := self._isolation_for(action)) is not None:
+            return await isolation.observe(action, target)
+        if self._is_refused(action):
+            return cannot_tell(NOT_HERE)
+        return await calling.observe(action, target, self.registry.connectors)
 
     async def act(self, action: Action, call: Call[Any], within: timedelta) -> list[Outcome]:
         """Make the call; gives one outcome for each target, in order."""
-        try:
-            connectors = self._connectors(action)
-        except QuellError as error:
-            # nothing has been sent: that much is certain
-            return [Failed(reason=str(error), remedy=error.remedy)] * len(call.targets)
-        try:
-            async with asyncio.timeout(within.total_seconds()):
-                answer = await action.call(call, **connectors)
-        except TimeoutError:
-            unknown = Unknown(reason=f"no answer within {within.total_seconds():.0f} s")
-            return [unknown] * len(call.targets)
-        except Exception as error:  # noqa: BLE001 # a plugin's bug must not take the run with it
-            return [self._outcome_of(action, error)] * len(call.targets)
-        return _outcomes(action, answer, len(call.targets))
+        if (isolation := self._isolation_for(action)) is not None:
+            return await isolation.act(action, call, within)
+        if self._is_refused(action):
+            return [Failed(reason=f"{action.name} was not called: {NOT_HERE}")] * len(call.targets)
+        return await calling.act(action, call, within, self.registry.connectors)
 
     async def poll(self, action: Action, operation: Operation) -> Outcome | None:
         """Ask about a vendor's operation; None when no answer could be had this time."""
-        function = action.poll_function
-        if function is None:
-            return Unknown(reason=f"{action.name} has no way to ask about its operation")
-        try:
-            connectors = self.registry.connectors(function, action.identity)
-            async with asyncio.timeout(LOOK_TIMEOUT.total_seconds()):
-                return await function(operation, **connectors)
-        except (TimeoutError, QuellError):
+        if (isolation := self._isolation_for(action)) is not None:
+            return await isolation.poll(action, operation)
+        if self._is_refused(action):
             return None
-        except Exception as error:  # noqa: BLE001 # a plugin's bug must not take the run with it
-            logger.warning(_broken("polling", error), event_name="poll_broke", action=action.name)
-            return None
+        return await calling.poll(action, operation, self.registry.connectors)
 
     async def cancel(self, action: Action, operation: Operation) -> bool:
         """Cancel a vendor's operation; False when that is not certain."""
-        function = action.cancel_function
-        if function is None:
+        if (isolation := self._isolation_for(action)) is not None:
+            return await isolation.cancel(action, operation)
+        if self._is_refused(action):
             return False
-        try:
-            connectors = self.registry.connectors(function, action.identity)
-            async with asyncio.timeout(LOOK_TIMEOUT.total_seconds()):
-                await function(operation, **connectors)
-        except (TimeoutError, QuellError):
-            return False
-        except Exception as error:  # noqa: BLE001 # a plugin's bug must not take the run with it
-            logger.warning(_broken("cancelling", error), event_name="cancel_broke")
-            return False
-        return True
+        return await calling.cancel(action, operation, self.registry.connectors)
 
     async def expire(self, action: Action, operation: Operation) -> Outcome:
         """End an operation that took too long; one of somebody else is left alone."""
@@ -151,27 +120,16 @@ class Calls:
             look_at=f"operation {operation.id}",
         )
 
-    def _connectors(self, action: Action) -> Mapping[str, Any]:
-        return self.registry.connectors(action.call, action.identity)
+    def _isolation_for(self, action: Action) -> Isolation | None:
+        """Give what calls the action in a child process, where that is wanted."""
+        isolation = self.isolation
+        if isolation is None:
+            return None
+        is_wanted = isolation.wants(action) or (self.isolate_all and isolation.can(action))
+        return isolation if is_wanted else None
 
-    def _outcome_of(self, action: Action, error: Exception) -> Outcome:
-        if isinstance(error, Throttled):
-            return Failed(reason=str(error), retryable=True, retry_after=error.retry_after)
-        if isinstance(error, ConnectorError) and not error.may_have_happened:
-            return Failed(reason=str(error), remedy=error.remedy)
-        if isinstance(error, QuellError):
-            return Unknown(reason=str(error))
-        return Unknown(reason=_broken(action.name, error))
-
-
-def _outcomes(action: Action, answer: Any, wanted: int) -> list[Outcome]:
-    # what a plugin's function really returns is not known before it is looked at
-    is_many = isinstance(answer, Sequence)
-    listed: list[Any] = list(answer) if is_many else [answer]  # pyright: ignore[reportUnknownArgumentType]
-    if len(listed) != wanted or not all(isinstance(one, OUTCOMES) for one in listed):
-        unknown = Unknown(reason=f"{action.name} did not give one outcome for each target")
-        return [unknown] * wanted
-    return listed
+    def _is_refused(self, action: Action) -> bool:
+        return self.isolation is None and action.isolate
 
 
 def _target(summary: EntitySummary, found: Resolution) -> Target:
@@ -200,8 +158,3 @@ def bare_target(summary: EntitySummary) -> Target:
 def incident_target(incident_id: str, vendor_key: str) -> Target:
     """Give the run's incident as a target; `key` lets a look find our own remark."""
     return Target(id=incident_id, kind=INCIDENT, is_classified=True, facts={"key": vendor_key})
-
-
-def _broken(what: str, error: Exception) -> str:
-    # the type only: the text of a foreign error may hold anything
-    return f"{what} broke ({type(error).__name__})"

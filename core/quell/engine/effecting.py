@@ -16,12 +16,13 @@ from quell.domain.ids import ApprovalId
 from quell.domain.outcome import Failed, Observation, Outcome, Pending, cannot_tell
 from quell.domain.run import EffectState, StepState, TargetResult
 from quell.engine.context import RunContext, digest, effect_key, entry_of
+from quell.engine.counting import count_changes, count_decisions
 from quell.engine.guard import decide_all
 from quell.engine.lines import line_of
 from quell.engine.outcomes import after_call, after_look, after_poll, applied, page_for
 from quell.engine.plan import Node
 from quell.engine.recover import RIVAL_PAUSE, judge, look_at, may_have_been_sent
-from quell.engine.shell import SHORT, Shell, settled_row
+from quell.engine.shell import SHORT, Shell, settled_row, side_by_side
 from quell.engine.wish import Wish, canonical_targets, holds_after, prepare, request_of, wanted_of
 from quell.journal.approvals import Approval
 from quell.journal.effects import EffectChange, EffectRow
@@ -161,7 +162,7 @@ class EffectStep:
 
     async def _pursue(self, target_ids: Sequence[str]) -> None:
         """Decide about targets in one transaction, then send what was allowed."""
-        prepared = await asyncio.gather(*(self._prepare(one) for one in target_ids))
+        prepared = await side_by_side([self._prepare(one) for one in target_ids])
         wishes = self._without_twins(await canonical_targets(self.shell, prepared))
         if not wishes:
             return
@@ -173,7 +174,7 @@ class EffectStep:
         for row in sendable:
             chunks.setdefault(row.vendor_key, []).append(row)
         by_key = {wish.key: wish for wish in wishes}
-        await asyncio.gather(*(self._send(chunk, by_key) for chunk in chunks.values()))
+        await side_by_side([self._send(chunk, by_key) for chunk in chunks.values()])
 
     async def _prepare(self, target_id: str) -> Wish:
         async with self.slots:
@@ -236,6 +237,7 @@ class EffectStep:
         )
         self.row = row
         self.context.known[row.key] = row
+        count_decisions(self.context.ref.tenant_id, self.action.name, wanted, intended)
         return intended
 
     def _terms(self) -> StepTerms:
@@ -404,6 +406,7 @@ class EffectStep:
             notices=tuple(page for page in pages if page is not None),
             audits=(("effect.outcome", body),) if lines and is_audited else (),
         )
+        count_changes(self.context, self.action.name, changes, self.shell.now())
 
     def _is_settled(self) -> bool:
         rows = [self._effect(one) for one in self.plan.targets]

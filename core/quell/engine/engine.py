@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
@@ -13,27 +14,36 @@ from quell.domain.ids import IncidentId, RunId, TenantId, WorkerId
 from quell.domain.offers import Notice
 from quell.domain.ports import Clock
 from quell.domain.run import EffectState, RunState
+from quell.domain.urgency import URGENT
 from quell.domain.view import IncidentView, RevisionView
 from quell.engine.act import Orders
 from quell.engine.calls import Calls
 from quell.engine.context import RunContext
+from quell.engine.counting import count_claim, count_end
 from quell.engine.drive import Drive
 from quell.engine.heartbeat import Heartbeat
 from quell.engine.match import Held, No, Start, strongest_effect
 from quell.engine.order import OrderProgram
 from quell.engine.policy import GuardPolicy
+from quell.engine.pressure import Pressure
 from quell.engine.registry import EngineRegistry, Program
 from quell.engine.report import ActRequest, EffectReport, report_of_run
 from quell.engine.shell import Shell
 from quell.engine.tend import Tending
 from quell.engine.trigger import Programs, Trigger
+from quell.engine.views import Views
 from quell.errors import FenceLost, NotFoundError, PlaybookError
-from quell.journal import Journal, effects, incidents, runs
+from quell.isolation.isolation import Isolation
+from quell.journal import Journal, Write, effects, runs
+from quell.journal.admission import SUSPECT_AFTER
 from quell.journal.runs import Claim, RunRef
+from quell.meters import FENCES_LOST
 
-__all__ = ["Engine"]
+__all__ = ["LEASE", "Claiming", "Engine"]
 
 logger = structlog.get_logger(__name__)
+
+Claiming = Callable[[RunRef, WorkerId, timedelta], Write[Claim | None]]
 
 #: how long a run stays with a worker that is not heard of
 LEASE = timedelta(seconds=20)
@@ -43,8 +53,19 @@ def _new_id() -> str:
     return uuid.uuid4().hex
 
 
+def _forget(ref: RunRef) -> None:
+    """Do nothing: nobody wants to hear of runs that have ended."""
+
+
 def _say_nothing(notice: Notice) -> None:
     """Do nothing: notices are in the journal, and whoever passes them on finds them there."""
+
+
+def _without_priority(wake: Callable[[RunRef], object]) -> Callable[[RunRef, int], object]:
+    def rouse(ref: RunRef, priority: int) -> object:
+        return wake(ref)
+
+    return rouse
 
 
 class Engine:
@@ -61,13 +82,23 @@ class Engine:
         worker: WorkerId,
         wake: Callable[[RunRef], object],
         notify: Callable[[Notice], None] = _say_nothing,
+        ended: Callable[[RunRef], None] = _forget,
         new_id: Callable[[], str] = _new_id,
         lease: timedelta = LEASE,
+        rouse: Callable[[RunRef, int], object] | None = None,
+        heartbeat: Heartbeat | None = None,
+        pressure: Pressure | None = None,
+        isolation: Isolation | None = None,
     ) -> None:
+        """Put an engine together.
+
+        `rouse` is `wake` with how urgent the run is; `heartbeat` is shared by all engines of a
+        process; `pressure` tells when no more remarks are to be queued.
+        """
         self._shell = Shell(
             journal=journal,
             tenant_id=tenant_id,
-            calls=Calls(registry, tenant_id),
+            calls=Calls(registry, tenant_id, isolation),
             policy=policy,
             clock=clock,
             worker=worker,
@@ -75,12 +106,15 @@ class Engine:
             notify=notify,
             lease=lease,
         )
-        self._wake = wake
+        self._ended = ended
+        self._wake: Callable[[RunRef, int], object] = rouse or _without_priority(wake)
         self._programs = Programs(shell=self._shell)
-        self._trigger = Trigger(shell=self._shell, programs=self._programs)
+        self._views = Views(journal=journal, tenant_id=tenant_id)
+        self._trigger = Trigger(shell=self._shell, programs=self._programs, pressure=pressure)
         self._orders = Orders(shell=self._shell)
         self._tending = Tending(shell=self._shell)
-        self._heartbeat = Heartbeat(journal, worker, lease)
+        self._heartbeat = heartbeat or Heartbeat(journal, worker, lease)
+        self._own_heartbeat = self._heartbeat if heartbeat is None else None
         self._draining = asyncio.Event()
 
     # -- what starts -------------------------------------------------------------------------
@@ -88,9 +122,9 @@ class Engine:
     async def match(self, revision: RevisionView, view: IncidentView) -> list[RunId]:
         """Decide what a revision starts, write it down, then wake the runs."""
         begun = await self._trigger.match(revision, view)
-        for run_id in begun:
-            self._wake(RunRef(self._shell.tenant_id, run_id))
-        return begun
+        for run in begun:
+            self._wake(RunRef(self._shell.tenant_id, run.id), run.priority)
+        return [run.id for run in begun]
 
     async def explain(
         self, revision: RevisionView, view: IncidentView
@@ -99,30 +133,37 @@ class Engine:
         return await self._trigger.explain(revision, view)
 
     async def release_start(
-        self, playbook_id: str, incident_id: IncidentId, *, by: str
+        self, playbook_id: str, incident_id: IncidentId, *, by: str, priority: int = URGENT
     ) -> RunId | None:
         """Let a held start go. None when the playbook was started meanwhile."""
-        run_id = await self._trigger.release(playbook_id, incident_id, by=by)
+        run_id = await self._trigger.release(playbook_id, incident_id, by=by, priority=priority)
         if run_id is not None:
-            self._wake(RunRef(self._shell.tenant_id, run_id))
+            self._wake(RunRef(self._shell.tenant_id, run_id), priority)
         return run_id
 
     # -- driving -----------------------------------------------------------------------------
 
-    async def drive(self, ref: RunRef) -> RunState:
-        """Claim a run and take it as far as it goes; harmless when it is another's or not due."""
+    async def drive(self, ref: RunRef, claiming: Claiming = runs.claim) -> RunState:
+        """Claim a run and take it as far as it goes; harmless when it is another's or not due.
+
+        `claiming` may refuse it for now: it then stays where it is.
+        """
         journal = self._shell.journal
-        claim = await self._shell.commit(runs.claim(ref, self._shell.worker, self._shell.lease))
+        claim = await self._shell.commit(claiming(ref, self._shell.worker, self._shell.lease))
         if claim is None:
             return (await journal.ask(runs.get(ref))).state
-        self._heartbeat.add(ref.run_id)
+        count_claim(claim)
         try:
-            return await self._drive(claim)
-        except FenceLost:
-            logger.info("Run %s was taken over", ref.run_id, event_name="fence_lost")
-        finally:
             # a drive that broke is not renewed: its lease ends, and it is taken over
-            self._heartbeat.remove(ref.run_id)
+            with self._heartbeat.holding(ref, claim.run.fence):
+                state = await self._drive(claim)
+            count_end(ref.tenant_id, state)
+            if state.is_final:
+                self._ended(ref)
+            return state
+        except FenceLost:
+            FENCES_LOST.add(ref.tenant_id)
+            logger.info("Run %s was taken over", ref.run_id, event_name="fence_lost")
         return (await journal.ask(runs.get(ref))).state
 
     async def _drive(self, claim: Claim) -> RunState:
@@ -137,8 +178,11 @@ class Engine:
         catalogue = self._shell.calls.registry.catalogue
         is_strong = strongest_effect(program.playbook, catalogue)
         context = RunContext.of(claim, program, await self._view(claim), is_strong=is_strong)
-        drive = Drive(shell=self._shell, context=context, draining=self._draining)
-        return await drive.go()
+        shell = self._shell
+        if claim.run.takeovers >= SUSPECT_AFTER:
+            # it may be what took its workers down: its actions are called in child processes
+            shell = replace(shell, calls=shell.calls.isolating_all())
+        return await Drive(shell=shell, context=context, draining=self._draining).go()
 
     async def _program(self, claim: Claim) -> Program:
         order = claim.run.options.order
@@ -150,7 +194,7 @@ class Engine:
         incident_id = claim.run.incident_id
         if incident_id is None:
             return None
-        return await self._shell.journal.ask(incidents.view(self._shell.tenant_id, incident_id))
+        return await self._views.get(incident_id)
 
     # -- people's orders ---------------------------------------------------------------------
 
@@ -203,5 +247,11 @@ class Engine:
         self._draining.set()
 
     def close(self) -> None:
-        """Stop the heartbeat; leases that are still held run out."""
-        self._heartbeat.close()
+        """Stop the engine's own heartbeat; leases that are still held run out."""
+        if self._own_heartbeat is not None:
+            self._own_heartbeat.close()
+
+    @property
+    def is_draining(self) -> bool:
+        """Tell whether no new steps are begun any more."""
+        return self._draining.is_set()

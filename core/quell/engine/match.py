@@ -11,6 +11,7 @@ import msgspec
 from quell.domain.action import Effect
 from quell.domain.incident import IncidentFields, Origin
 from quell.domain.playbook import IncidentEvent, Playbook, Step
+from quell.domain.urgency import READING, URGENT, USUAL
 from quell.domain.view import IncidentView, RevisionView
 from quell.errors import ExpressionError
 from quell.journal.starts import Begun
@@ -43,7 +44,7 @@ class Start:
     #: entities that it takes on; None where the playbook starts once per incident
     claims: tuple[str, ...] | None = None
     #: lower is sooner: containment before remarks
-    priority: int = 5
+    priority: int = USUAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,8 @@ def decide_start(
         return No(reason=refusal)
     try:
         if not strongest_effect(playbook, program.catalogue):
-            return _start(program, revision, view, begun)
+            priority = _urgency(playbook, program.catalogue)
+            return _start(program, revision, view, begun, priority=priority)
         return _start_strong(
             program, revision, view, begun, now=now, max_age=max_age, authority=authority
         )
@@ -128,7 +130,7 @@ def _start_strong(
     authority: frozenset[str],
 ) -> Start | Held | No:
     """Decide by what the product that detects says; others' changes set nothing off."""
-    found = _start(program, revision, believed_view(view), begun, priority=3)
+    found = _start(program, revision, believed_view(view), begun, priority=URGENT)
     if isinstance(found, No) and not isinstance(_start(program, revision, view, begun), No):
         return No(
             reason="its condition holds only by values that the product which detects did not set "
@@ -159,7 +161,7 @@ def _start(
     view: IncidentView,
     begun: Begun,
     *,
-    priority: int = 5,
+    priority: int = USUAL,
 ) -> Start | No:
     playbook = program.playbook
     run_view = RunView(incident=view)
@@ -203,6 +205,19 @@ def _held(
     if now - revision.happened_at > limit:
         return f"the change is older than {limit}"
     return None
+
+
+def _urgency(playbook: Playbook, catalogue: Catalogue) -> int:
+    """Tell how urgent a playbook is that has no effect above `annotate`."""
+    remarks = any(_remarks(step, catalogue) for step in playbook.steps)
+    return USUAL if remarks else READING
+
+
+def _remarks(step: Step, catalogue: Catalogue) -> bool:
+    if step.for_each is not None:
+        return any(_remarks(inner, catalogue) for inner in step.for_each.steps)
+    offered = catalogue.find(step.do, step.system) if step.do is not None else ()
+    return any(one.effect is not Effect.READ for one in offered)
 
 
 def _is_strong(step: Step, catalogue: Catalogue) -> bool:

@@ -15,7 +15,7 @@ from quell.domain.run import StepState, TargetResult
 from quell.engine.calls import bare_target, incident_target
 from quell.engine.context import RunContext
 from quell.engine.plan import Node
-from quell.engine.shell import SHORT, Shell, settled_row
+from quell.engine.shell import SHORT, Shell, settled_row, side_by_side
 from quell.journal.progress import Attempt
 from quell.journal.steps import StepPlan, StepRow, TargetEntry
 
@@ -57,7 +57,7 @@ class ReadingStep:
         chunks = [
             todo[at : at + self.action.batch] for at in range(0, len(todo), self.action.batch)
         ]
-        found = await asyncio.gather(*(self._read(chunk) for chunk in chunks))
+        found = await side_by_side([self._read(chunk) for chunk in chunks])
         pauses: list[timedelta] = []
         may_retry = attempt < self.node.step.retry.attempts
         for target_id, outcome in (pair for pairs in found for pair in pairs):
@@ -70,7 +70,7 @@ class ReadingStep:
 
     async def _read(self, chunk: Sequence[str]) -> list[tuple[str, Outcome]]:
         async with self.slots:
-            resolved = await asyncio.gather(*(self._resolve(one) for one in chunk))
+            resolved = await side_by_side([self._resolve(one) for one in chunk])
             targets = [one for one in resolved if isinstance(one, Target)]
             found = {
                 one: Failed(reason=problem.reason)

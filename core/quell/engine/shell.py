@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -24,7 +25,7 @@ from quell.journal.progress import Advance, Attempt
 from quell.journal.run_events import RunEvent
 from quell.journal.steps import StepRow
 
-__all__ = ["SHORT", "Shell", "settled_row"]
+__all__ = ["SHORT", "Shell", "settled_row", "side_by_side"]
 
 T = TypeVar("T")
 
@@ -116,3 +117,10 @@ def _settled(row: StepRow) -> RunEvent:
 def settled_row(row: StepRow, state: StepState, **changes: object) -> StepRow:
     """Give a step's row as it ends."""
     return msgspec.structs.replace(row, state=state, wake_at=None, **changes)
+
+
+async def side_by_side(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Await several calls at once; a single one, as most are, needs no task of its own."""
+    if len(calls) == 1:
+        return [await calls[0]]
+    return await asyncio.gather(*calls)

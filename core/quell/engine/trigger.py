@@ -10,9 +10,11 @@ import structlog
 
 from quell.domain.ids import IncidentId, RunId
 from quell.domain.offers import Notice
+from quell.domain.urgency import URGENT, is_urgent
 from quell.domain.view import IncidentView, RevisionView
 from quell.engine.match import Held, No, claims_of, decide_start
 from quell.engine.match import Start as Fits
+from quell.engine.pressure import Pressure
 from quell.engine.shell import Shell
 from quell.errors import PlaybookError
 from quell.journal import incidents, playbooks, starts
@@ -68,18 +70,21 @@ class Trigger:
 
     shell: Shell
     programs: Programs
+    pressure: Pressure | None = None
 
-    async def match(self, revision: RevisionView, view: IncidentView) -> list[RunId]:
+    async def match(self, revision: RevisionView, view: IncidentView) -> list[NewRun]:
         """Decide what a revision starts and write it down, in one transaction."""
         tenant_id = self.shell.tenant_id
-        active = await self.shell.journal.ask(playbooks.active(tenant_id))
-        begun = await self.shell.journal.ask(starts.begun(tenant_id, view.id))
+        active, begun = await self.shell.journal.ask(starts.asked_about(tenant_id, view.id))
         revision = await self._with_source(revision)
         begin: list[Start] = []
         held: list[NewHeld] = []
+        full = await self.pressure.reason() if self.pressure is not None else None
         for stored in active:
             known = begun.get(stored.id, Begun(playbook_id=stored.id))
             match self._decide(stored, revision, view, known):
+                case Fits() as start if full is not None and not is_urgent(start.priority):
+                    held.append(self._held(stored, revision, view, Held(reason=full)))
                 case Fits() as start:
                     begin.append(self._start(stored, revision, view, start))
                 case Held() as one:
@@ -87,9 +92,14 @@ class Trigger:
                 case No() as no:
                     _log(stored, revision, no)
         write = starts.begin(tenant_id, view.id, revision.revision, begin, held)
-        return await self.shell.commit(write)
+        run_ids = await self.shell.commit(write)
+        if self.pressure is not None:
+            self.pressure.note(len(run_ids))
+        return [one.run for one in begin if one.run.id in run_ids]
 
-    async def release(self, playbook_id: str, incident_id: IncidentId, *, by: str) -> RunId | None:
+    async def release(
+        self, playbook_id: str, incident_id: IncidentId, *, by: str, priority: int = URGENT
+    ) -> RunId | None:
         """Let a held start go, as a person decided. None when it was begun meanwhile.
 
         Raises NotFoundError when nothing is held, or the playbook is not active any more.
@@ -111,7 +121,7 @@ class Trigger:
             cause=f"{playbook_id}/{incident_id}" + (f"/{view.revision}" if claims else ""),
             incident_id=incident_id,
             revision=view.revision,
-            priority=3,
+            priority=priority,
             scope=claims,
             options=RunOptions(released_by=by),
         )
@@ -124,8 +134,7 @@ class Trigger:
     ) -> dict[str, Fits | Held | No]:
         """Say, for each active playbook, what it makes of a revision now. Writes nothing."""
         tenant_id = self.shell.tenant_id
-        active = await self.shell.journal.ask(playbooks.active(tenant_id))
-        begun = await self.shell.journal.ask(starts.begun(tenant_id, view.id))
+        active, begun = await self.shell.journal.ask(starts.asked_about(tenant_id, view.id))
         revision = await self._with_source(revision)
         return {
             stored.id: self._decide(

@@ -193,6 +193,7 @@ def wanted_of(
             wish.target.id, entity, wish.target.aliases, kind=wish.target.kind, name=name
         ),
         before=wish.observation,
+        is_fresh=wish.key not in context.effects,
         is_already=wish.is_already,
         adds=adds,
         drops=drops,

@@ -10,18 +10,24 @@ from typing import Any
 
 from celery import Celery, Task
 from celery.bootsteps import StartStopStep
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_shutting_down
 from celery.worker import state
 
-from quell.fleet.process import FleetProcess, log_as_configured, read_broker_url
+from quell.domain.urgency import URGENT, USUAL, is_urgent
+from quell.fleet.process import (
+    FleetProcess,
+    log_as_configured,
+    read_broker_url,
+    read_runs_in_flight,
+)
 
 __all__ = ["app"]
 
 #: what Celery calls its worker, and what ours leaves out
 WORKER = "celery.apps.worker:Worker"
 QUIET = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}
-#: threads that wait for runs; the runs themselves share one event loop
-CONCURRENCY = 64
+#: the broker's lists by urgency, most urgent first: a wake-up's rank is where its list begins
+RANKS = (0, 3, 6, 9)
 
 
 class Fleet(Celery):
@@ -50,14 +56,16 @@ class RuntimeStep(StartStopStep):
 
     def start(self, parent: Any) -> None:
         """Open everything; what it raises ends the worker."""
-        FleetProcess.current().start(send=_send, on_failure=_leave)
+        FleetProcess.current().start(send=_send, leave=_leave)
 
     def stop(self, parent: Any) -> None:
-        """Drain and close everything."""
+        """Drain and close everything. The consumer has been stopped before: nothing comes in."""
         FleetProcess.current().stop()
 
-    #: a stop in a hurry is the same: what cannot be drained in time is found by the sweep
-    terminate = stop
+    def terminate(self, parent: Any) -> None:
+        """Stop in a hurry: what is in hand is left to its leases."""
+        FleetProcess.current().hurry()
+        FleetProcess.current().stop()
 
 
 def _make_app() -> Fleet:
@@ -69,7 +77,7 @@ def _make_app() -> Fleet:
         task_ignore_result=True,
         task_acks_late=False,  # leases protect runs, acks do not
         worker_pool="threads",
-        worker_concurrency=CONCURRENCY,
+        worker_concurrency=read_runs_in_flight(),
         worker_prefetch_multiplier=1,
         worker_soft_shutdown_timeout=10,
         worker_send_task_events=False,
@@ -86,12 +94,19 @@ def _make_app() -> Fleet:
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
             "health_check_interval": 10,
+            "priority_steps": list(RANKS),
         },
     )
     fleet.steps["worker"].add(RuntimeStep)
     return fleet
 
 
+def _note_sign(**_: Any) -> None:
+    FleetProcess.current().note_sign()
+
+
+# sent for each signal: the first begins to drain, the second hurries
+worker_shutting_down.connect(_note_sign, weak=False)
 # with a receiver, Celery leaves logging alone: its lines go through quell's redaction, too
 setup_logging.connect(log_as_configured, weak=False)
 app = _make_app()
@@ -100,14 +115,16 @@ app = _make_app()
 @app.task(name="quell.look_at", bind=True, max_retries=0)
 def look_at(self: Task[Any, Any], tenant_id: str, run_id: str) -> None:
     """Look at a run: claim it and run whatever is ready, on the process's own event loop."""
-    FleetProcess.current().drive(tenant_id, run_id)
+    rank = (self.request.delivery_info or {}).get("priority")
+    FleetProcess.current().drive(tenant_id, run_id, URGENT if rank == RANKS[0] else USUAL)
 
 
-def _send(tenant_id: str, run_id: str) -> None:
-    look_at.apply_async(args=(tenant_id, run_id), retry=False, ignore_result=True)
+def _send(tenant_id: str, run_id: str, priority: int) -> None:
+    rank = RANKS[0] if is_urgent(priority) else RANKS[2 if priority > USUAL else 1]
+    look_at.apply_async(args=(tenant_id, run_id), retry=False, ignore_result=True, priority=rank)
 
 
 def _leave() -> None:
-    """End the worker: without its runtime it would take wake-ups and do nothing about them."""
+    """End the worker: it would take wake-ups and do nothing about them, or takes none."""
     # every turn of the consumer looks at it; the stubs know only its first value
     setattr(state, "should_stop", 1)  # noqa: B010

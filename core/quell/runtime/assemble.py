@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any
 from quell.domain.action import Action, Resolver
 from quell.domain.ids import TenantId
 from quell.domain.ports import IncidentDesk, IncidentSource, OperationClass, Rate
+from quell.domain.urgency import USUAL
 from quell.engine import Caps, Engine, GuardPolicy
+from quell.engine.pressure import Pressure
+from quell.isolation.isolation import Isolation
 from quell.journal import keys, switches
+from quell.journal.admission import Limits
 from quell.playbooks import Catalogue
 from quell.plugins import Registry
 from quell.quota import MemoryQuota, WatchedQuota
@@ -78,6 +82,7 @@ def assemble(runtime: Runtime, settings: TenantSettings) -> TenantRuntime:
         hmac_key=runtime.journal.commit_now(keys.comment_key(tenant_id)),
     )
     connectors.offer(IncidentDesk, sync.desk)
+    pressure = Pressure(runtime.journal, tenant_id, settings.limits.queued_at_most)
     return TenantRuntime(
         tenant_id=tenant_id,
         journal=runtime.journal,
@@ -95,8 +100,12 @@ def assemble(runtime: Runtime, settings: TenantSettings) -> TenantRuntime:
             is_replica=replica_test(runtime.journal, tenant_id, policy.mode_of),
         ),
         events_every=settings.events.every,
-        engine=_make_engine(runtime, settings, connectors, sources),
+        engine=_make_engine(runtime, settings, connectors, sources, pressure),
         notifiers=runtime.registry.notifiers,
+        limits=Limits(
+            in_flight=settings.limits.runs_in_flight, by_playbook=settings.limits.by_playbook
+        ),
+        pressure=pressure,
     )
 
 
@@ -105,6 +114,7 @@ def _make_engine(
     settings: TenantSettings,
     connectors: Connectors,
     sources: list[tuple[IncidentSource, Part]],
+    pressure: Pressure,
 ) -> Engine:
     believed = frozenset(
         str(source.source_id)
@@ -118,7 +128,18 @@ def _make_engine(
         policy=_guard_policy(settings.guard, believed),
         clock=runtime.clock,
         worker=runtime.worker_id,
-        wake=lambda ref: runtime.wake(ref),
+        wake=lambda ref: runtime.wake(ref, USUAL),
+        rouse=lambda ref, priority: runtime.wake(ref, priority),
+        heartbeat=runtime.heartbeat,
+        pressure=pressure,
+        ended=runtime.ended,
+        isolation=Isolation(
+            runtime.child_processes,
+            runtime.registry,
+            connectors,
+            TenantId(settings.name),
+            runtime.clock,
+        ),
     )
 
 

@@ -8,6 +8,7 @@ that a duty writes is guarded by itself.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,11 +16,12 @@ from datetime import timedelta
 import structlog
 
 from quell.domain.ids import TenantId, WorkerId
-from quell.errors import JournalError, QuellError
+from quell.errors import JournalError, QuellError, StateError
 from quell.journal import Journal, leases
 from quell.journal.holding import Held, holding
+from quell.meters import DUTY_SECONDS, DUTY_TURNS
 
-__all__ = ["LEASE", "Duty", "describe_failure"]
+__all__ = ["LEASE", "LONGEST_TURN", "LOOK_EVERY", "Duty", "describe_failure"]
 
 logger = structlog.get_logger(__name__)
 
@@ -27,6 +29,8 @@ logger = structlog.get_logger(__name__)
 LEASE = timedelta(seconds=20)
 #: seconds between two looks at a duty that another worker does
 LOOK_EVERY = 2.0
+#: seconds that one turn may take: the longest, a backfill, goes on where it was given up
+LONGEST_TURN = 3600.0
 #: how long to wait after a failure, doubled each time up to the limit
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 BROKEN = "It is tried again; report what the log shows, and see `quell plugins` for whose it is."
@@ -42,8 +46,12 @@ class Duty:
     every: float | Callable[[], float]
     #: set to do the work now instead of when its time comes
     hasten: asyncio.Event = field(default_factory=asyncio.Event)
+    #: seconds after which a turn counts as hung
+    longest_turn: float = LONGEST_TURN
     #: what went wrong last, for `doctor` and the log; empty while all is well
     problem: str = ""
+    #: since when the turn in hand lasts, by `time.monotonic`; None between two turns
+    busy_since: float | None = None
     _pause: float = FIRST_PAUSE
 
     async def keep(self, journal: Journal, worker: WorkerId, stop: asyncio.Event) -> None:
@@ -64,24 +72,50 @@ class Duty:
     async def _work_while(self, held: Held | None, stop: asyncio.Event) -> None:
         while held is not None and not held.is_lost and not stop.is_set():
             self.hasten.clear()
-            await self._rest(await self._turn(), stop)
+            await self._rest(await self._turn(held), stop)
 
-    async def _turn(self) -> float:
+    async def _turn(self, held: Held) -> float:
+        self.busy_since = began = time.monotonic()
         try:
-            await self.work()
+            await self._work(held)
         except QuellError as error:
             return self._failed(error)
         except Exception as error:  # the edge of a worker's work: one duty's bug stops no other
             logger.exception("Duty %s broke", self.name, event_name="duty_broke")
             return self._failed(error)
+        finally:
+            self.busy_since = None
+            DUTY_SECONDS.add(self.tenant_id, self.name, by=time.monotonic() - began)
+        DUTY_TURNS.add(self.tenant_id, self.name, "done")
         self.problem, self._pause = "", FIRST_PAUSE
         return self._wait()
+
+    async def _work(self, held: Held) -> None:
+        """Work until it is done, hangs, or is another's; a turn that is given up can be repeated."""
+        working = asyncio.ensure_future(self.work())
+        deadline = time.monotonic() + self.longest_turn
+        try:
+            while not (await asyncio.wait({working}, timeout=LOOK_EVERY))[0]:
+                if held.is_lost:
+                    return
+                if time.monotonic() >= deadline:
+                    raise StateError(
+                        what=f"Duty {self.name}",
+                        problem=f"did not end within {self.longest_turn:.0f} s",
+                        remedy="It is begun again; the log may show what it waits for.",
+                    )
+            working.result()
+        finally:
+            if working.cancel():
+                # what does not even let itself be stopped is left behind
+                await asyncio.wait({working}, timeout=LOOK_EVERY)
 
     def _wait(self) -> float:
         return self.every() if callable(self.every) else self.every
 
     def _failed(self, error: Exception) -> float:
         self.problem = describe_failure(error)
+        DUTY_TURNS.add(self.tenant_id, self.name, "failed")
         logger.warning(
             "Duty %s failed: %s", self.name, self.problem, event_name="duty_failed", duty=self.name
         )

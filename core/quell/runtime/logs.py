@@ -20,6 +20,7 @@ import structlog
 
 from quell.domain.secret import Secret
 from quell.errors import QuellError
+from quell.meters import LOG_LINES
 from quell.settings import LoggingSettings
 
 __all__ = ["REDACTED", "Redaction", "configure_logging", "secrets_in"]
@@ -119,6 +120,7 @@ def configure_logging(settings: LoggingSettings, secrets: Iterable[str] = ()) ->
     rendering: list[Any] = [_rendering(settings), redaction]
     structlog.configure(
         processors=[
+            count_line,  # before the level is looked at: what is not written out happened as well
             structlog.stdlib.filter_by_level,
             *shared,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
@@ -136,6 +138,13 @@ def configure_logging(settings: LoggingSettings, secrets: Iterable[str] = ()) ->
     root.handlers[:] = [handler]
     root.setLevel(level)
     _quieten_libraries(level)
+
+
+def count_line(logger: Any, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Count a line by its level and its event's name, and let it pass."""
+    level = "error" if name == "exception" else name
+    LOG_LINES.add(level, str(event.get("event_name", "")))
+    return event
 
 
 def _describe_exception(exc_info: Any) -> str:

@@ -8,8 +8,8 @@ import os
 import socket
 import uuid
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
-from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,30 +18,30 @@ import structlog
 from quell.domain.ids import WorkerId
 from quell.domain.offers import CheckResult, WebhookEvent
 from quell.engine import RunRef
-from quell.errors import JournalError
-from quell.journal import Journal, commits, workers
+from quell.engine.engine import LEASE
+from quell.engine.heartbeat import Heartbeat
+from quell.isolation.isolation import ChildProcesses
+from quell.journal import Journal, workers
+from quell.journal.admission import Verdict
 from quell.plugins import Lock, Registry, load_plugins
 from quell.runtime.assemble import assemble
 from quell.runtime.board import Board, write_board
 from quell.runtime.burial import bury_the_dead
 from quell.runtime.clock import SystemClock
 from quell.runtime.dispatch import Dispatcher
-from quell.runtime.logs import configure_logging, secrets_in
-from quell.runtime.tenant import TenantRuntime
+from quell.runtime.logs import Redaction, configure_logging, secrets_in
+from quell.runtime.shift import Shift
+from quell.runtime.structs import prepare_structs
+from quell.runtime.tenant import TenantRuntime, Wake
 from quell.settings import LoggingSettings, Settings, find_config, load_settings, lock_path
 from quell.sync import BUILTIN_ACTIONS
+from quell.telemetry.traces import Traces, otlp_exporter
 
 __all__ = ["Beside", "Runtime", "log_to_stderr", "open_runtime"]
 
 T = TypeVar("T")
 logger = structlog.get_logger(__name__)
 
-#: seconds between two signs of life
-BEAT_EVERY = 5.0
-#: signs of life between two clean-ups of the journal
-BEATS_TO_PRUNE = 120
-
-Wake = Callable[[RunRef], None]
 #: something that is served beside the duties until the sign to stop
 Beside = Callable[["Runtime", asyncio.Event], Coroutine[Any, Any, None]]
 
@@ -55,10 +55,19 @@ class Runtime:
         self.journal = journal
         self.clock = SystemClock()
         self.worker_id = _name_worker()
-        self.dispatcher = Dispatcher(self.drive)
+        self.heartbeat = Heartbeat(journal, self.worker_id, LEASE)
+        self.dispatcher = Dispatcher(
+            self.drive,
+            alone=partial(self.drive, is_alone=True),
+            in_flight=settings.worker.runs_in_flight,
+        )
         #: where wake-ups go; a fleet sends them to its broker instead
         self.wake: Wake = self.dispatcher.offer
+        #: who is told of runs that have ended, if anybody
+        self.traces = self._make_traces()
+        self._hurry = asyncio.Event()
         self._runner = asyncio.Runner()
+        self.child_processes = ChildProcesses(settings.isolation, lock_path(settings.path))
         self.tenants: Mapping[str, TenantRuntime] = {
             name: assemble(self, tenant) for name, tenant in settings.tenants.items()
         }
@@ -71,11 +80,17 @@ class Runtime:
         """Run something on the process's event loop and wait for it."""
         return self._runner.run(work)
 
-    async def drive(self, ref: RunRef) -> None:
-        """Look at one run, if it is of a tenant that this process serves."""
+    async def drive(self, ref: RunRef, *, is_alone: bool = False) -> Verdict:
+        """Look at one run, if it is of a tenant that this process serves and may be in hand now."""
         tenant = self.tenants.get(ref.tenant_id)
-        if tenant is not None:
-            await tenant.engine.drive(ref)
+        if tenant is None:
+            return Verdict.NOT_DUE
+        return await tenant.drive(ref, self.wake, is_alone=is_alone)
+
+    def ended(self, ref: RunRef) -> None:
+        """Let a run that has just ended be traced, where somebody wants to see it."""
+        if self.traces is not None:
+            self.traces.ended(ref)
 
     async def up(self, stop: asyncio.Event, *, beside: Sequence[Beside] = ()) -> None:
         """Do every duty that nobody else does, and drive runs, until told to stop.
@@ -86,17 +101,17 @@ class Runtime:
         await self._register()
         self.dispatcher.start()
         logger.info("Worker %s is up", self.worker_id, event_name="worker_up")
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._beat(stop))
-            group.create_task(self._drain(stop))
-            for tenant in self.tenants.values():
-                for duty in tenant.duties(self.wake):
-                    group.create_task(duty.keep(self.journal, self.worker_id, stop))
-            for serve in beside:
-                group.create_task(serve(self, stop))
-        await self.dispatcher.stop()
-        await self.journal.commit(workers.leave(self.worker_id))
+        await Shift(self, stop, self._hurry).work([serve(self, stop) for serve in beside])
         logger.info("Worker %s has stopped", self.worker_id, event_name="worker_stopped")
+
+    def hurry(self) -> None:
+        """Leave at once what is still in hand after the sign to stop; on the event loop."""
+        self._hurry.set()
+
+    async def sign(self, *, is_draining: bool) -> None:
+        """Write down that this process lives, and how its quota stands."""
+        await self.journal.commit(workers.beat(self.worker_id, is_draining=is_draining))
+        await self._pin_board()
 
     async def doctor(self, tenant: str | None = None) -> list[tuple[str, CheckResult]]:
         """Run every plugin's checks; a check that breaks is a line that says so."""
@@ -121,13 +136,27 @@ class Runtime:
         with contextlib.suppress(RuntimeError):  # the loop may have been stopped from outside
             self._runner.run(self._close_connectors())
         self._runner.close()
-        for tenant in self.tenants.values():
-            tenant.engine.close()
+        self.heartbeat.close()
         self.journal.close()
 
     async def _close_connectors(self) -> None:
         for tenant in self.tenants.values():
             await tenant.connectors.close()
+        await self.child_processes.close()
+        if self.traces is not None:
+            await self.traces.aclose()
+
+    def _make_traces(self) -> Traces | None:
+        settings = self.settings.traces
+        if not settings.endpoint:
+            return None
+        headers = {name: secret.reveal() for name, secret in settings.headers.items()}
+        return Traces(
+            self.journal,
+            otlp_exporter(settings.endpoint, headers),
+            worker=self.worker_id,
+            clean=Redaction(secrets_in(self.settings)).clean,
+        )
 
     async def _register(self) -> None:
         host = socket.gethostname()
@@ -139,21 +168,6 @@ class Runtime:
         )
         await self.journal.commit(here)
 
-    async def _beat(self, stop: asyncio.Event) -> None:
-        for beat in count():
-            if stop.is_set():
-                return
-            try:
-                await self.journal.commit(workers.beat(self.worker_id))
-                await self._pin_board()
-                if beat % BEATS_TO_PRUNE == 0:
-                    await self.journal.commit(commits.prune())
-            except JournalError as error:
-                # a database that restarts ends no worker: duties and leases wait for it, too
-                logger.warning("No sign of life written: %s", error, event_name="beat_failed")
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), BEAT_EVERY)
-
     async def _pin_board(self) -> None:
         """Show how the quota stands; a fleet's stands in Redis."""
         if self.settings.redis_url is not None:
@@ -161,11 +175,6 @@ class Runtime:
         tenants = {name: await tenant.quota.states() for name, tenant in self.tenants.items()}
         board = Board(at=self.clock.now(), worker=self.worker_id, tenants=tenants)
         write_board(self.settings.state_dir, board)
-
-    async def _drain(self, stop: asyncio.Event) -> None:
-        await stop.wait()
-        for tenant in self.tenants.values():
-            tenant.engine.drain()
 
 
 @contextlib.contextmanager
@@ -182,6 +191,7 @@ def open_runtime(config: Path | None = None, *, create: bool = True) -> Generato
         path, os.environ, registry.sections, is_lenient=registry.has_quarantined
     )
     log_to_stderr(settings)
+    prepare_structs()  # from here on there are threads
     journal = Journal.open(settings.journal_url, create=create)
     try:
         runtime = Runtime(settings, registry, journal)

@@ -26,7 +26,7 @@ __all__ = ["build_settings", "load_settings"]
 
 TENANT_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 #: tables of a tenant that fall back to the table of the same name outside
-INHERITED = ("guard", "sync", "events")
+INHERITED = ("guard", "sync", "events", "limits")
 
 
 def load_settings(

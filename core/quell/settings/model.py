@@ -17,12 +17,16 @@ __all__ = [
     "EventSettings",
     "GuardSettings",
     "HttpSettings",
+    "IsolationSettings",
+    "LimitSettings",
     "LoggingSettings",
     "RouteSettings",
     "Settings",
     "SyncSettings",
     "TenantSettings",
     "TenantTable",
+    "TraceSettings",
+    "WorkerSettings",
 ]
 
 T = TypeVar("T")
@@ -128,12 +132,58 @@ class LoggingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The small web door: health, readiness and webhooks."""
+    """The small web door: health, readiness, metrics and webhooks."""
 
     #: address that it listens on; put a proxy with TLS before it to let others in
     bind: str = "127.0.0.1"
     #: port that it listens on; 0 for no web door
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+
+
+class TraceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Traces of runs, for those who installed the extra `otel`."""
+
+    #: collector that takes OTLP over HTTP, e.g. `http://127.0.0.1:4318/v1/traces`; empty for none
+    endpoint: str = ""
+    #: headers sent with them, e.g. a key of the collector's
+    headers: dict[str, Secret] = msgspec.field(default_factory=dict[str, Secret])
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much one process takes on, and how it leaves."""
+
+    #: runs that one process drives at once
+    runs_in_flight: Annotated[int, msgspec.Meta(ge=1, le=5000)] = 200
+    #: seconds that steps in hand get to end after SIGTERM; a second signal ends them at once
+    grace: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 30.0
+
+
+class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much of the fleet one tenant may have."""
+
+    #: runs of a tenant in hand in the whole fleet, a fifth kept for containment; 0 for no limit
+    runs_in_flight: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
+    #: the same for single playbooks, by name, e.g. `{enrich_user = 20}`
+    by_playbook: dict[str, Count] = msgspec.field(default_factory=dict[str, Count])
+    #: runs of a tenant that may wait for a worker; beyond it all but containment is held back
+    queued_at_most: Count = 50_000
+
+
+class IsolationSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which actions run in child processes, besides those that ask for it, and within what limits."""
+
+    #: actions by name, e.g. `["device.isolate"]`
+    actions: tuple[str, ...] = ()
+    #: plugins whose actions and look-ups all do, e.g. `["switch"]`
+    plugins: tuple[str, ...] = ()
+    #: child processes that may run at a time in one worker
+    processes: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 8
+    #: megabytes that one call may take, beyond what its loaded plugin takes
+    memory_mb: Annotated[int, msgspec.Meta(ge=16, le=1_000_000)] = 512
+    #: seconds of processor time that one call may take
+    cpu_seconds: Count = 60
+    #: files and connections that one call may have open
+    open_files: Annotated[int, msgspec.Meta(ge=16, le=1_000_000)] = 64
 
 
 class CoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -150,6 +200,10 @@ class CoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     events: EventSettings = EventSettings()
     logging: LoggingSettings = LoggingSettings()
     http: HttpSettings = HttpSettings()
+    worker: WorkerSettings = WorkerSettings()
+    limits: LimitSettings = LimitSettings()
+    isolation: IsolationSettings = IsolationSettings()
+    traces: TraceSettings = TraceSettings()
 
 
 class TenantTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -167,6 +221,8 @@ class TenantTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     sync: SyncSettings = SyncSettings()
     #: overrides of `[events]` for this tenant
     events: EventSettings = EventSettings()
+    #: overrides of `[limits]` for this tenant
+    limits: LimitSettings = LimitSettings()
 
 
 class TenantSettings(TenantTable, frozen=True, kw_only=True):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import threading
+import uuid
 
 import pytest
 from tests.engine_world import TENANT, JournalClock, World
 
 from quell.domain.entity import Device
 from quell.domain.run import RunState
+from quell.domain.urgency import URGENT
 from quell.engine import GuardPolicy, RunRef
 from quell.fleet.wakeups import WakeUps
 from quell.journal import Journal
@@ -35,7 +37,7 @@ class Broker:
         self.is_asked = threading.Event()
         self.answers = threading.Event()
 
-    def send(self, tenant_id: str, run_id: str) -> None:
+    def send(self, tenant_id: str, run_id: str, priority: int) -> None:
         self.is_asked.set()
         assert self.answers.wait(PATIENCE)
         if self.is_gone:
@@ -53,10 +55,14 @@ def test_a_broker_that_hangs_blocks_nobody_and_the_overflow_is_dropped() -> None
 
     # when: this thread would hang here if any offer could block
     taken = [wake_ups.offer("lab", str(number)) for number in range(10)]
+    urgent = wake_ups.offer("lab", "contain", URGENT)
 
-    # then
+    # then: containment is not what is dropped, and goes first
     assert taken == [True] * 3 + [False] * 7
+    assert urgent
     broker.answers.set()
+    until_sent(broker, 4)
+    assert [run_id for _, run_id in broker.got] == ["in hand", "contain", "0", "1"]
     wake_ups.stop()
 
 
@@ -94,7 +100,7 @@ def test_what_a_broker_does_not_take_is_done_by_this_very_process() -> None:
     done_here: list[tuple[str, str]] = []
     is_done = threading.Event()
 
-    def do_here(tenant_id: str, run_id: str) -> None:
+    def do_here(tenant_id: str, run_id: str, priority: int) -> None:
         done_here.append((tenant_id, run_id))
         is_done.set()
 
@@ -111,14 +117,30 @@ def test_what_a_broker_does_not_take_is_done_by_this_very_process() -> None:
     assert broker.got == []
 
 
-def test_stopping_does_not_wait_for_all_that_is_queued() -> None:
+def test_what_still_waits_when_it_stops_goes_to_the_broker_for_other_workers() -> None:
+    # given
+    broker = Broker()
+    broker.answers.set()
+    wake_ups = WakeUps(broker.send)
+    for number in range(100):
+        wake_ups.offer("lab", str(number))
+
+    # when
+    wake_ups.start()
+    wake_ups.stop()
+
+    # then
+    assert len(broker.got) == 100
+
+
+def test_stopping_does_not_wait_for_a_broker_that_hangs() -> None:
     # given: a full queue, and a broker that hangs
     broker = Broker()
     wake_ups = WakeUps(broker.send, limit=2)
     wake_ups.start()
     wake_ups.offer("lab", "in hand")
     assert broker.is_asked.wait(PATIENCE)
-    while wake_ups.offer("lab", "waits"):
+    while wake_ups.offer("lab", uuid.uuid4().hex):
         pass
 
     # when

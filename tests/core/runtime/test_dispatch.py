@@ -10,6 +10,7 @@ import pytest
 from quell.domain.ids import RunId, TenantId
 from quell.engine import RunRef
 from quell.errors import StateError
+from quell.journal.admission import Verdict
 from quell.runtime.dispatch import Dispatcher
 
 pytestmark = pytest.mark.anyio
@@ -142,3 +143,139 @@ async def test_whoever_asks_for_a_drive_waits_for_its_end() -> None:
     assert was_waiting
     assert drives.begun == [RUN]
     await dispatcher.stop()
+
+
+def ref(name: str) -> RunRef:
+    return RunRef(TenantId("lab"), RunId(name))
+
+
+async def test_the_urgent_are_driven_first_and_never_more_than_the_cap_at_once() -> None:
+    # given: one slot, and it is taken
+    drives = Drives()
+    dispatcher = Dispatcher(drives, in_flight=1)
+    dispatcher.start()
+    dispatcher.offer(RUN)
+    await settle()
+
+    # when
+    for name, priority in [("read", 7), ("note", 5), ("isolate", 3), ("purge", 3)]:
+        dispatcher.offer(ref(name), priority)
+    await settle()
+    begun_meanwhile, in_line = list(drives.begun), dispatcher.in_line
+    drives.may_end.set()
+    await settle()
+    await dispatcher.quiet()
+
+    # then
+    assert begun_meanwhile == [RUN]
+    assert in_line == 4
+    assert [one.run_id for one in drives.begun[1:]] == ["isolate", "purge", "note", "read"]
+    await dispatcher.stop()
+
+
+async def test_what_waits_is_bounded_and_the_least_urgent_is_dropped_and_told() -> None:
+    # given
+    drives = Drives()
+    dispatcher = Dispatcher(drives, in_flight=1, waiting=2)
+    dispatcher.start()
+    dispatcher.offer(RUN)
+    await settle()
+
+    # when
+    noting = asyncio.create_task(dispatcher.drive(ref("note"), 5))
+    await settle()
+    for number in range(50):
+        dispatcher.offer(ref(f"contain{number}"), 3)
+    await settle()
+
+    # then: nobody waits for a wake-up that is gone
+    assert await noting is False
+    assert dispatcher.in_line == 2
+    assert len(asyncio.all_tasks()) < 10
+    drives.may_end.set()
+    await settle()
+    assert [one.run_id for one in drives.begun] == ["r1", "contain0", "contain1"]
+    await dispatcher.stop()
+
+
+class Suspects:
+    """Stands for the engine with one run that has to be driven alone."""
+
+    def __init__(self) -> None:
+        self.in_hand: set[str] = set()
+        self.told: list[str] = []
+        self.may_end = {name: asyncio.Event() for name in ("other", "bad", "contain", "note")}
+
+    async def drive(self, ref: RunRef) -> object:
+        if ref.run_id == "bad":
+            return Verdict.SUSPECT
+        return await self._hold(ref)
+
+    async def alone(self, ref: RunRef) -> object:
+        assert not self.in_hand
+        return await self._hold(ref)
+
+    async def _hold(self, ref: RunRef) -> Verdict:
+        assert "bad" not in self.in_hand
+        self.in_hand.add(ref.run_id)
+        self.told.append(ref.run_id)
+        await self.may_end[ref.run_id].wait()
+        self.in_hand.discard(ref.run_id)
+        return Verdict.ADMITTED
+
+
+async def test_a_suspect_is_driven_alone_and_only_containment_goes_before_it() -> None:
+    # given: another run is in hand
+    work = Suspects()
+    dispatcher = Dispatcher(work.drive, work.alone)
+    dispatcher.start()
+    dispatcher.offer(ref("other"))
+    await settle()
+    asking = asyncio.create_task(dispatcher.drive(ref("bad")))
+    await settle()
+
+    # when
+    dispatcher.offer(ref("note"), 5)
+    dispatcher.offer(ref("contain"), 3)
+    await settle()
+    begun_before = list(work.told)
+    work.may_end["other"].set()
+    work.may_end["contain"].set()
+    await settle()
+    alone = list(work.in_hand)
+    work.may_end["bad"].set()
+    was_driven = await asking
+    await settle()
+
+    # then
+    assert begun_before == ["other", "contain"]
+    assert alone == ["bad"]
+    assert was_driven
+    assert work.told == ["other", "contain", "bad", "note"]
+    work.may_end["note"].set()
+    await dispatcher.stop()
+
+
+async def test_what_waits_at_the_stop_is_given_back_at_once_and_what_hangs_can_be_abandoned() -> (
+    None
+):
+    # given
+    drives = Drives()
+    dispatcher = Dispatcher(drives, in_flight=1)
+    dispatcher.start()
+    dispatcher.offer(RUN)
+    await settle()
+    waiting = asyncio.create_task(dispatcher.drive(OTHER))
+    await settle()
+
+    # when
+    stopping = asyncio.create_task(dispatcher.stop())
+    given_back = await waiting
+    was_waiting = not stopping.done()
+    dispatcher.abandon()
+    await stopping
+
+    # then
+    assert given_back is False
+    assert was_waiting
+    assert drives.begun == [RUN]

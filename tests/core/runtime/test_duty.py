@@ -184,3 +184,51 @@ async def test_a_duty_that_is_hastened_does_not_wait_for_its_time(journal: Journ
     await until(lambda: len(work.begun) == 2)
     stop.set()
     await keeping
+
+
+async def test_a_turn_that_hangs_is_given_up_and_said_and_begun_again(journal: Journal) -> None:
+    # given
+    begun: list[int] = []
+    stop = asyncio.Event()
+
+    async def work() -> None:
+        begun.append(len(begun))
+        if len(begun) == 1:
+            await asyncio.Event().wait()
+
+    hung = duty(work, every=0.01)
+    hung.longest_turn = 0.0
+
+    # when
+    keeping = asyncio.create_task(hung.keep(journal, ONE, stop))
+    await until(lambda: "did not end" in hung.problem)
+    hung.hasten.set()
+
+    # then
+    await until(lambda: len(begun) > 2 and not hung.problem)
+    stop.set()
+    await keeping
+
+
+async def test_a_turn_whose_lease_another_has_taken_is_given_up(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given: a holder in the middle of its work, which does not end by itself
+    monkeypatch.setattr("quell.runtime.duty.LEASE", timedelta(seconds=0.4))
+    monkeypatch.setattr("quell.runtime.duty.LOOK_EVERY", 0.05)
+    work = Work()
+    stop = asyncio.Event()
+    keeping = asyncio.create_task(duty(work.of("one")).keep(journal, ONE, stop))
+    await until(lambda: work.at_once == 1)
+
+    # when
+    (held,) = await journal.ask(leases.listed(LAB))
+    await journal.commit(leases.renew(LAB, held.name, ONE, held.fence, timedelta(seconds=-1)))
+    taken = await journal.commit(leases.claim(LAB, held.name, TWO, timedelta(hours=1)))
+
+    # then
+    assert taken is not None
+    await until(lambda: work.at_once == 0)
+    assert work.begun == ["one"]
+    stop.set()
+    await keeping
