@@ -20,6 +20,10 @@ ci:
 soak *arguments:
     .venv/bin/python -m tests.soak {{arguments}}
 
+# trouble for a real fleet, its effects counted: --runs N, --kills K, --seed S, --only SCENARIO
+chaos *arguments:
+    .venv/bin/python -m tests.chaos {{arguments}}
+
 # which wrong changes of sync's pure rules the tests notice, and which they do not
 mutate *modules:
     .venv/bin/python -m tests.mutation {{modules}}
