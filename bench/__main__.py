@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -11,7 +12,10 @@ from bench.figure import Report, WorkNotDone, to_json, to_text
 from bench.place import describe
 
 #: by name, the module that measures it; `demo` fetches packages, so it comes last
-NAMES = ("startup", "memory", "sync", "catchup", "unchanged", "latency", "engine", "demo")
+NAMES = (
+    *("startup", "memory", "sync", "catchup", "latency", "engine", "journal"),
+    *("fleet", "scale", "wakeup", "peers", "demo"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if unknown := set(chosen.names) - set(NAMES):
         parser.error(f"no measurement {', '.join(sorted(unknown))}; there is {', '.join(NAMES)}")
+    # whoever stops it, `timeout` too, leaves no servers and no folders behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     place = describe()
     if not chosen.json:
         print(", ".join(f"{name} {value}" for name, value in place.items()), flush=True)

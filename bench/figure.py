@@ -51,6 +51,27 @@ class Report:
             Figure(name=name, value=value, unit=unit, goal=goal, is_met=value < below)
         )
 
+    def add_ratios(
+        self, name: str, ratios: Sequence[float], *, least: float, aim: float, note: str = ""
+    ) -> None:
+        """Add the median of ratios that should be at least one number, and better another."""
+        value = statistics.median(ratios)
+        goal = f"at least {least:g}, better {aim:g}"
+        self._add_ratio(name, value, goal, value >= least, f"{spread(ratios)} {note}")
+
+    def add_shares(
+        self, name: str, shares: Sequence[float], *, most: float, aim: float, note: str = ""
+    ) -> None:
+        """Add the median of ratios that should be at most one number, and better another."""
+        value = statistics.median(shares)
+        goal = f"at most {most:g}, better {aim:g}"
+        self._add_ratio(name, value, goal, value <= most, f"{spread(shares)} {note}")
+
+    def _add_ratio(self, name: str, value: float, goal: str, is_met: bool, note: str) -> None:
+        self.figures.append(
+            Figure(name=name, value=value, unit="×", goal=goal, is_met=is_met, note=note.rstrip())
+        )
+
 
 def check(report: Report, what: str, found: object, wanted: object) -> None:
     """Note what was counted. Raises WorkNotDone where it is not what the work would leave."""

@@ -7,6 +7,7 @@ connections that the bundled plugins use.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -43,8 +44,6 @@ class Bench:
     """What all steps of one process share."""
 
     def __init__(self, settings: BenchSettings) -> None:
-        from pathlib import Path
-
         self.tally = Tally(Path(settings.tally))
         self.url = settings.url
         self.transport = Transport(Options())
@@ -58,14 +57,14 @@ class Bench:
 @action("bench.look", system=SYSTEM, target=None, effect=Effect.READ)
 async def look(call: Call[NoParams], bench: Bench) -> Outcome:
     """Read nothing."""
-    bench.tally.note(call.run_id)
+    bench.tally.note(call.run_id or "")
     return Succeeded()
 
 
 @action("bench.note", system=SYSTEM, target=None, effect=Effect.ANNOTATE, is_idempotent=True)
 async def note(call: Call[NoParams], bench: Bench) -> Outcome:
     """Change nothing, with all that a change costs the journal."""
-    bench.tally.note(call.run_id)
+    bench.tally.note(call.run_id or "")
     return Succeeded()
 
 
@@ -75,7 +74,7 @@ async def fetch(call: Call[NoParams], bench: Bench) -> Outcome:
     reply = await bench.transport.send("GET", bench.url, headers={})
     if reply.status != 200:
         return Failed(reason=f"the stub answered {reply.status}")
-    bench.tally.note(call.run_id)
+    bench.tally.note(call.run_id or "")
     return Succeeded()
 
 

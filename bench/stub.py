@@ -18,15 +18,15 @@ from multiprocessing.connection import Connection
 __all__ = ["REQUEST", "Stub", "ceiling", "stub_server"]
 
 BODY = b'{"value": []}'
-ANSWER = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-    b"Content-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
+    len(BODY),
+    BODY,
 )
 REQUEST = b"GET /quick HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 #: what is asked for without the delay
 QUICK = b"GET /quick "
 HEAD_END = b"\r\n\r\n"
-PATIENCE = 20.0
+PATIENCE = 60.0
 #: connections and seconds that its own ceiling is measured with
 CONNECTIONS, SECONDS = 64, 2.0
 

@@ -6,7 +6,6 @@ It reads one order as JSON from each line, and answers each with one line.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 import time
@@ -16,7 +15,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-__all__ = ["Done", "Order", "main"]
+from bench.process import Process
+
+__all__ = ["Done", "Order", "answer_orders", "give_order", "main"]
 
 #: submissions that are under way at a time
 AT_ONCE = 64
@@ -37,26 +38,34 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 
     begin: float
     end: float
-    #: by run, when its wake-up was handed to the broker
+    #: by run, when its message began to be sent
     sent: dict[str, float]
+
+
+def give_order(submitter: Process, order: Order) -> Done:
+    """Have runs submitted by a process. Raises WorkNotDone."""
+    answer = submitter.ask(msgspec.json.encode(order).decode())
+    return msgspec.json.decode(answer, type=Done)
 
 
 class Submitter(Protocol):
     """One way to submit."""
 
-    async def submit(self, step: str, run: str) -> None:
-        """Submit one run; returns once it is with the broker."""
+    async def submit(self, step: str, run: str) -> float:
+        """Submit one run; gives the moment that its message began to be sent."""
         ...
 
 
 class ToCelery:
     """Chains of three."""
 
-    async def submit(self, step: str, run: str) -> None:
+    async def submit(self, step: str, run: str) -> float:
         """Send one chain."""
         from bench.raw_celery import submit
 
+        moment = time.monotonic()
         submit(step, run, 3)
+        return moment
 
 
 class ToQuell:
@@ -71,10 +80,10 @@ class ToQuell:
         self._incidents, self._digests = self._journal.ask_now(prepared(TENANT))
         self._count = 0
 
-    async def submit(self, step: str, run: str) -> None:
+    async def submit(self, step: str, run: str) -> float:
         """Write the run down, then wake whoever is free."""
         from quell.domain.ids import RunId
-        from quell.fleet.app import look_at
+        from quell.fleet.app import RANKS, look_at
         from quell.journal import runs
 
         incident = self._incidents[self._count % len(self._incidents)]
@@ -88,7 +97,11 @@ class ToQuell:
             revision=1,
         )
         await self._journal.commit(runs.create(self._tenant, new))
-        look_at.apply_async(args=(self._tenant, run), retry=False, ignore_result=True)
+        moment = time.monotonic()
+        look_at.apply_async(
+            args=(self._tenant, run), retry=False, ignore_result=True, priority=RANKS[1]
+        )
+        return moment
 
 
 async def carry_out(order: Order, submitter: Submitter) -> Done:
@@ -99,8 +112,7 @@ async def carry_out(order: Order, submitter: Submitter) -> Done:
     async def one() -> None:
         async with slots:
             run = uuid.uuid4().hex
-            await submitter.submit(order.step, run)
-            sent[run] = time.monotonic()
+            sent[run] = await submitter.submit(order.step, run)
 
     begin = time.monotonic()
     await _all(one, order, begin)
@@ -115,14 +127,18 @@ async def _all(one: Callable[[], Coroutine[Any, Any, None]], order: Order, begin
             group.create_task(one())
 
 
+async def answer_orders(carry_out: Callable[[Order], Coroutine[Any, Any, Done]]) -> None:
+    """Say that all is ready, then carry out orders until there are no more."""
+    print("ready", flush=True)
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        done = await carry_out(msgspec.json.decode(line, type=Order))
+        print(msgspec.json.encode(done).decode(), flush=True)
+
+
 def main(arguments: Sequence[str]) -> None:
-    """Carry out what is ordered until there are no more orders."""
+    """Submit to what is named: `quell` or `celery`."""
     submitter: Submitter = ToQuell() if arguments[0] == "quell" else ToCelery()
-    with asyncio.Runner() as runner:
-        for line in sys.stdin:
-            order = msgspec.json.decode(line, type=Order)
-            done = runner.run(carry_out(order, submitter))
-            print(json.dumps(msgspec.to_builtins(done)), flush=True)
+    asyncio.run(answer_orders(lambda order: carry_out(order, submitter)))
 
 
 if __name__ == "__main__":

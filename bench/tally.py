@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from bench.figure import WorkNotDone
@@ -33,12 +34,12 @@ class Tally:
         """Count the lines."""
         return os.fstat(self._descriptor).st_size // self.WIDTH
 
-    def wait(self, lines: int, patience: float) -> float:
+    def wait(self, lines: int, patience: float, is_alive: Callable[[], bool]) -> float:
         """Wait for so many lines; gives the moment of the last. Raises WorkNotDone."""
         deadline = time.monotonic() + patience
         while (found := self.count()) < lines:
-            if time.monotonic() > deadline:
-                raise WorkNotDone(f"{found} of {lines} steps ran within {patience:g} s")
+            if time.monotonic() > deadline or not is_alive():
+                raise WorkNotDone(f"{found} of {lines} steps ran")
             time.sleep(LOOK_EVERY)
         return max(moment for _, moment in self.lines())
 
