@@ -1,4 +1,4 @@
-"""Writes the reference pages that follow from the code: commands, settings, and shared fields.
+"""Writes the reference pages that follow from the code: commands, settings, fields, metrics.
 
 `python docs/generate.py` writes them; a test holds the files to what this gives.
 """
@@ -15,9 +15,11 @@ import click
 from quell.cli.program import program
 from quell.domain.fields import FIELD_TABLE, FieldKind, FieldRule, FieldSpec
 from quell.domain.offers import SourceSpec
+from quell.meters import COUNTERS, SPREADS
 from quell.plugins import Lock, list_plugins, load_plugins
 from quell.settings import SettingRow, declared_rows
 from quell.sync import SyncPolicy
+from quell.telemetry.gauges import GAUGES
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by docs/generate.py from the code. Change the code, then run it. -->\n"
@@ -120,6 +122,32 @@ def _rule_row(name: str, rule: FieldRule | None) -> str:
     return f"| `{name}` | {' | '.join(_escaped(cell) for cell in cells)} |\n"
 
 
+def metrics_page() -> str:
+    """Write `metrics.md`."""
+    return "".join(_metric_parts())
+
+
+def _metric_parts() -> Iterator[str]:
+    yield f"# Metrics\n\n{NOTE}\n"
+    yield (
+        "Each process shows these at `GET /metrics` of its web door, with its own memory, files "
+        "and processor time beside them. Gauges that are read from the journal are the same from "
+        "every process: take `max` over a fleet, not `sum`. They are at most 5 s old. Counters "
+        "and histograms are the process's own since it began: take `sum`. Labels are names from "
+        "settings and code; nothing that an incident says is ever in one. "
+        "[Operations](../operations.md) says what to watch.\n"
+    )
+    rows = {
+        "Gauges": [(one.name, one.labels, one.text) for one in GAUGES],
+        "Counters": [(f"{one.name}_total", one.labels, one.text) for one in COUNTERS],
+        "Histograms": [(one.name, one.labels, one.text) for one in SPREADS],
+    }
+    for title, metrics in rows.items():
+        yield f"\n## {title}\n\n| metric | labels | meaning |\n|---|---|---|\n"
+        for name, labels, text in metrics:
+            yield f"| `{name}` | {' '.join(f'`{label}`' for label in labels)} | {text} |\n"
+
+
 def cli_page() -> str:
     """Write `cli.md`."""
     return "".join(_cli_parts())
@@ -162,7 +190,12 @@ def _option_parts(command: click.Command, context: click.Context) -> Iterator[st
         yield f"| `{names}` | {_escaped(text)} |\n"
 
 
-PAGES = {"settings.md": settings_page, "fields.md": fields_page, "cli.md": cli_page}
+PAGES = {
+    "settings.md": settings_page,
+    "fields.md": fields_page,
+    "cli.md": cli_page,
+    "metrics.md": metrics_page,
+}
 
 
 def main() -> int:

@@ -31,6 +31,7 @@ from quell.domain.events import (
     ShapedRow,
 )
 from quell.domain.offers import (
+    Bridge,
     Check,
     CheckResult,
     ConnectorContext,
@@ -66,6 +67,7 @@ from quell.hookspecs import hookimpl
 
 __all__ = [
     "Action",
+    "Bridge",
     "Call",
     "Check",
     "CheckResult",

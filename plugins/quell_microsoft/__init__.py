@@ -14,6 +14,7 @@ from quell_microsoft.addresses import odata_string, quote
 from quell_microsoft.answers import Answer
 from quell_microsoft.api import ApiClient, ArmClient, EndpointClient, IngestionClient
 from quell_microsoft.batch import BatchAnswer, BatchRequest
+from quell_microsoft.bridge import bridge_of
 from quell_microsoft.callers import Caller, CallerCheck
 from quell_microsoft.checks import CHECKS
 from quell_microsoft.clouds import Api, Cloud
@@ -58,7 +59,11 @@ def quell_connectors() -> Sequence[ConnectorSpec]:
     """Offer one client per API, and the directory's users on top of Graph."""
     clients = [
         ConnectorSpec(
-            kind=client, build=client.build, close=ApiClient.aclose, rates=rates_of(client.api)
+            kind=client,
+            build=client.build,
+            close=ApiClient.aclose,
+            rates=rates_of(client.api),
+            bridge=bridge_of(client),
         )
         for client in CLIENTS
     ]

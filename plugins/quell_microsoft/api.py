@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, ClassVar, Self, TypedDict, Unpack
+from typing import Any, ClassVar, Protocol, Self, TypedDict, Unpack
 
 from quell.domain.offers import ConnectorContext
 from quell.domain.ports import Quota
@@ -28,6 +28,18 @@ class WriteOptions(TypedDict, total=False):
     read_timeout: float | None
 
 
+class AnySender(Protocol):
+    """Sends requests: a `Sender`, or what stands for one in a child process."""
+
+    async def send(self, request: Request) -> Answer:
+        """Send a request."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give the connections back."""
+        ...
+
+
 class ApiClient:
     """An authenticated client of one API. Tokens go to that API's host only.
 
@@ -48,7 +60,7 @@ class ApiClient:
         self._settings = settings
         self._quota = quota
         self._address = Address(settings, self.api)
-        self._sender = Sender(settings, role, quota, self._address, self.fixed_headers)
+        self._sender: AnySender = Sender(settings, role, quota, self._address, self.fixed_headers)
 
     @classmethod
     def build(cls, context: ConnectorContext) -> Self:
@@ -147,6 +159,15 @@ class ApiClient:
     async def send(self, request: Request) -> Answer:
         """Send a request that was built outside, by the same rules."""
         return await self._sender.send(request)
+
+    def checked(self, url: str) -> str:
+        """Give the URL back if this API's token may be sent there. Raises RequestRefused."""
+        return self._address.checked(url)
+
+    def sending_through(self, sender: AnySender) -> Self:
+        """Have something else send what this client builds; for use in a child process."""
+        self._sender = sender
+        return self
 
     async def aclose(self) -> None:
         """Give the connections back."""

@@ -254,6 +254,8 @@ def _config(
         log_config=None,
         log_level="critical",
         access_log=False,
+        # as the real services: a client that gives idle connections up earlier meets no dead one
+        timeout_keep_alive=120,
         timeout_graceful_shutdown=1,
         server_header=False,
         date_header=False,

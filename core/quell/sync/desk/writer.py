@@ -20,6 +20,7 @@ from quell.domain.ids import IncidentId, SourceId
 from quell.errors import ConnectorError, NotFoundError
 from quell.journal import hubs, incident_writes, sync_switches
 from quell.journal.holding import holding
+from quell.meters import WRITES
 from quell.sync.bench import Bench
 from quell.sync.desk.failures import after_failure
 from quell.sync.desk.looks import Looks
@@ -122,7 +123,9 @@ class IncidentWriter:
             if write is None:
                 return
             try:
-                tally.applied += await requests.send(hub, write)
+                is_applied = await requests.send(hub, write)
+                tally.applied += is_applied
+                WRITES.add(self._tenant_id, write.source_id, "applied", by=is_applied)
             except LeaseLost:
                 return
             except (ConnectorError, NotFoundError) as error:
@@ -149,6 +152,7 @@ class IncidentWriter:
         is_parked = after is not None and after.state is WriteState.PARKED
         tally.parked += is_parked
         tally.postponed += not is_parked
+        WRITES.add(self._tenant_id, write.source_id, "parked" if is_parked else "postponed")
         tally.problems.append(f"{write.source_id}: {error} {error.remedy}")
         logger.warning(
             "A write to %s failed (%s)", write.source_id, error.code, event_name="write_failed"
