@@ -95,7 +95,7 @@ def read_archive(path: Path) -> Iterator[dict[str, Any]]:
     try:
         with path.open("rb") as file:
             lines = _lines(zstandard.ZstdDecompressor().stream_reader(file))
-            head = next(lines, {})
+            head: dict[str, Any] = next(lines, dict[str, Any]())
             if head.get("archive") != "quell" or head.get("format", 0) > FORMAT:
                 raise _damaged(path, "is no archive that this program knows")
             for line in lines:

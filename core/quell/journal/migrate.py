@@ -10,6 +10,7 @@ raised, by `quell journal upgrade`; a journal that is made new has no such past 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -73,9 +74,8 @@ def raise_floor(conn: sa.Connection) -> None:
 def _mark(conn: sa.Connection, inspector: sa.Inspector, table: str) -> str | None:
     if not inspector.has_table(table):
         return None
-    version: str | None = conn.scalar(
-        sa.select(sa.column("version_num")).select_from(_table(table))
-    )
+    column: sa.ColumnClause[Any] = sa.column("version_num")
+    version: str | None = conn.scalar(sa.select(column).select_from(_table(table)))
     return version
 
 

@@ -69,7 +69,7 @@ class BigBody(Body):
 
     def column_expression(self, column: Any) -> sa.ColumnElement[Any]:
         """Select the body itself, wherever it stands."""
-        blobs = sa.table("blobs", *(sa.column(name) for name in ("tenant_id", "digest", "body")))
+        blobs = _blobs()
         behind = (
             sa.select(blobs.c.body)
             .where(blobs.c.tenant_id == column.table.c.tenant_id, blobs.c.digest == _named(column))
@@ -99,7 +99,7 @@ APART = (("alerts", "body"), ("steps", "plan"), ("steps", "results"))
 
 def put_back(conn: sa.Connection) -> None:
     """Put every body that is kept apart back into its row, before the schema forgets about it."""
-    blobs = sa.table("blobs", *(sa.column(name) for name in ("tenant_id", "digest", "body")))
+    blobs = _blobs()
     for row in conn.execute(sa.select(blobs)):
         reference = f'{REFERENCE}{row.digest}"}}'
         for table, name in APART:
@@ -107,3 +107,11 @@ def put_back(conn: sa.Connection) -> None:
             rows = sa.table(table, sa.column("tenant_id"), column)
             mine = sa.and_(rows.c.tenant_id == row.tenant_id, column == reference)
             conn.execute(sa.update(rows).where(mine).values({name: unpack(row.body)}))
+
+
+def _blobs() -> sa.TableClause:
+    """Name the bodies' table as it is in every version of the schema that has it."""
+    columns: list[sa.ColumnClause[Any]] = [
+        sa.column(name) for name in ("tenant_id", "digest", "body")
+    ]
+    return sa.table("blobs", *columns)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeGuard, TypeVar
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
@@ -161,12 +161,16 @@ def tables_of(statement: sa.Executable) -> frozenset[sa.Table]:
     found = _tables.get(statement)
     if found is None:
         parts = visitors.iterate(statement)  # type: ignore[arg-type] # every statement is one of its elements
-        found = frozenset(part for part in parts if isinstance(part, sa.Table))
+        found = frozenset(filter(_is_table, parts))
         _tables[statement] = found
     return found
 
 
 def _table_of(statement: sa.UpdateBase) -> sa.Table:
-    table = statement.table
-    assert isinstance(table, sa.Table)  # noqa: S101 # we write to tables alone
+    table: object = statement.table
+    assert _is_table(table)  # noqa: S101 # we write to tables alone
     return table
+
+
+def _is_table(part: object) -> TypeGuard[sa.Table]:
+    return isinstance(part, sa.Table)

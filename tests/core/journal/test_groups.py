@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import timedelta
@@ -51,7 +51,7 @@ def together(journal: Journal, writes: Sequence[Write[Any]]) -> list[Future[Any]
 
 
 @contextmanager
-def counted(journal: Journal) -> Iterator[list[str]]:
+def counted(journal: Journal) -> Generator[list[str]]:
     """Note each statement that is sent to the database."""
     sent: list[str] = []
 

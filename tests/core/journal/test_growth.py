@@ -6,7 +6,7 @@ Work is counted, not timed: instructions of SQLite's machine, pages that Postgre
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ def pair(
 
 
 @contextmanager
-def counting() -> Iterator[Callable[[], int]]:
+def counting() -> Generator[Callable[[], int]]:
     """Count what the database does for every statement inside."""
     counted = 0
     watched: list[Any] = []
