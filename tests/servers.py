@@ -18,6 +18,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any, NoReturn
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -92,12 +93,23 @@ def postgres_on_path() -> Generator[str]:
         [*command, "-h", "127.0.0.1"], user=user, stderr=subprocess.DEVNULL, cwd=folder
     )
     try:
-        _wait_for(port)
+        _wait_until_started(port)
         yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
     finally:
         process.send_signal(signal.SIGQUIT)
         process.wait()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_until_started(port: int) -> None:
+    # it listens before it has started, and until then turns away whoever comes
+    _wait_for(port)
+    for _ in range(200):
+        with contextlib.suppress(psycopg.errors.OperationalError):
+            psycopg.connect(f"host=127.0.0.1 port={port} user=postgres dbname=postgres").close()
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"the PostgreSQL on port {port} does not start")
 
 
 def postgres_programs() -> Path | None:
