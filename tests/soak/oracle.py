@@ -252,8 +252,7 @@ class Oracle:
     def _tag_history(self) -> tuple[dict[str, Change], set[str], set[str]]:
         """Give who put tags on, which were taken off, and which of these sync can know of.
 
-        A copy may be deleted before anybody has read that a tag was taken off there; and one
-        that another has replaced keeps what is added there, but takes nothing off any more.
+        A copy may be deleted before anybody has read that a tag was taken off there.
         """
         added: dict[str, Change] = {}
         removed: set[str] = set()
@@ -269,7 +268,7 @@ class Oracle:
                 continue
             added.update({tag: change for tag in change.value - old if tag not in added})
             removed |= old - change.value
-            if not self._is_gone(change) and not self._is_put_aside(change):
+            if not self._is_gone(change):
                 readable |= old - change.value
         return added, removed, readable
 
@@ -286,11 +285,6 @@ class Oracle:
             return True
         record = source.records[change.native_id]
         return isinstance(record, MirrorRecord) and record.is_foreign
-
-    def _is_put_aside(self, change: Change) -> bool:
-        """Tell whether another copy has taken the place of the one that was changed."""
-        link = self._link(change.source_id, change.native_id)
-        return link is not None and link.retired_to is not None
 
     def _lost_remarks(self) -> Iterator[str]:
         """List remarks that a copy does not show exactly once."""

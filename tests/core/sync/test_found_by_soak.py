@@ -8,7 +8,7 @@ from tests.sync_model import verdict
 from tests.sync_world import TENANT, World
 
 from quell.domain.incident import Alert, Severity, Status
-from quell.errors import ServerFailure
+from quell.errors import ServerFailure, Throttled
 from quell.journal import conflicts, links
 
 pytestmark = pytest.mark.anyio
@@ -414,3 +414,80 @@ async def test_a_tag_that_comes_with_the_answer_to_closing_a_losers_copy_goes_to
     # then
     assert world.mirror.fields_of(loser).status is Status.CLOSED
     assert "late" in world.origin.fields_of("8").tags
+
+
+async def test_a_tag_that_is_taken_off_our_copy_before_another_takes_its_place_stays_off(
+    world: World,
+) -> None:
+    # given
+    world.origin.add("7", tags=frozenset({"early"}))
+    await world.settle()
+    ours = world.copy_of("7")
+    adopt(world, "7", "m1", tags=frozenset({"early"}))
+    world.clock.advance(seconds=1)
+    world.mirror.edit(ours, tags=frozenset())
+
+    # when
+    await world.settle()
+
+    # then
+    assert world.copy_of("7") == "m1"
+    assert world.origin.fields_of("7").tags == frozenset()
+    assert world.mirror.fields_of("m1").tags == frozenset()
+
+
+async def test_a_replaced_copy_that_is_deleted_takes_no_tags_with_it(world: World) -> None:
+    # given
+    world.origin.add("7", tags=frozenset({"kept"}))
+    await world.settle()
+    ours = world.copy_of("7")
+    adopt(world, "7", "m1", tags=frozenset({"kept"}))
+    await world.settle()
+
+    # when
+    del world.mirror.records[ours]
+    await world.sync.sweep(world.mirror.source_id)
+    await world.settle()
+
+    # then
+    assert world.origin.fields_of("7").tags == {"kept"}
+
+
+async def test_a_comment_that_arrived_although_the_answer_said_too_early_is_not_doubled(
+    world: World,
+) -> None:
+    # given: an attempt arrives unanswered, and the next one is told to wait
+    world.origin.add("7")
+    await world.settle()
+    world.mirror.say(world.copy_of("7"), "said once")
+    world.origin.silences["comment"] = [Throttled(endpoint="model", status=429, retry_after=30.0)]
+    await world.sync.poll(world.mirror.source_id)
+    await world.sync.apply_writes()
+
+    # when
+    world.clock.advance(minutes=1)
+    await world.sync.apply_writes()
+    await world.settle()
+
+    # then
+    assert sum("said once" in text for text in world.origin.texts_of("7")) == 1
+
+
+async def test_a_copy_that_is_made_while_its_incident_is_merged_is_closed(world: World) -> None:
+    # given: it is made, the answer is lost, and the merge is read before it is looked for
+    world.origin.add("7")
+    world.origin.add("8")
+    world.mirror.silences["create"] = [ServerFailure(endpoint="model", status=503)] * 2
+    await world.sync.poll(world.origin.source_id)
+    await world.sync.apply_writes()
+    world.origin.merge("7", "8")
+    await world.sync.poll(world.origin.source_id)
+
+    # when
+    await world.settle()
+
+    # then
+    lost = [link for link in world.hub("7").links if link.source_id == world.mirror.source_id]
+    assert [world.mirror.fields_of(link.native_id).status for link in lost] == [Status.CLOSED]
+    texts = world.mirror.texts_of(lost[0].native_id)
+    assert any("merged into detector 8" in text for text in texts)

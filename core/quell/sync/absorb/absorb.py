@@ -115,7 +115,7 @@ def take(
     if link is None:
         met = _first_sight(hub, seen, rules, context)
         met_conflicts = _given_way(hub, met, seen, rules)
-        hub = met
+        hub = _late_copy_closed(met, seen, rules)
     elif is_stale(link, seen):
         return hub.with_link(_noted(link, seen, context.now)), ()
     else:
@@ -300,6 +300,16 @@ def _replace_ours(hub: Hub, link: Link, rules: Rules) -> Hub:
         if write.kind is WriteKind.CREATE and write.source_id == link.source_id and write.is_open:
             hub = hub.with_write(superseded(write, "the product made its own copy"))
     return hub
+
+
+def _late_copy_closed(hub: Hub, seen: ObservedIncident, rules: Rules) -> Hub:
+    """Retire a copy of ours that is heard of only now that its incident was merged away."""
+    link = hub.link_at(seen.source_id, seen.native_id)
+    if hub.merged_into is None or link is None or not link.is_ours or not link.is_live:
+        return hub
+    onward = [one for one in hub.links if one.merged_into_native_id is not None]
+    where = ", ".join(f"{one.system} {one.merged_into_native_id}" for one in onward)
+    return retire(hub, link, None, f"This incident was merged into {where}", rules)
 
 
 # -- revisions -----------------------------------------------------------------------------------

@@ -32,12 +32,12 @@ def one_each(hub: Hub, rules: Rules) -> tuple[Hub, tuple[Conflict, ...]]:
 
 
 def _with_late_tags(hub: Hub, rules: Rules) -> Hub:
-    """Keep what people tag in a copy of ours that another has taken the place of, before or since."""
+    """Follow what people tag in a copy of ours that another has taken the place of, before or since."""
     if "tags" in rules.policy.ignored:
         return hub
     for link in hub.links:
         if link.is_ours and link.retired_to is not None and link.source_id in rules.sides:
-            tags = hub.fields.tags | new_tags(link)
+            tags = hub.fields.tags - _taken_off(link) | new_tags(link)
             # nobody is asked any more whether to accept it
             settled = msgspec.structs.replace(take_over(link), acceptance=Acceptance.ACCEPTED)
             hub = hub.replace(fields=hub.fields.replace({"tags": tags})).with_link(settled)
@@ -49,6 +49,13 @@ def new_tags(link: Link) -> frozenset[str]:
     is_pending = link.acceptance is Acceptance.PENDING
     known: frozenset[str] = frozenset() if is_pending else link.shadow.fields.tags
     return link.observed.fields.tags - known
+
+
+def _taken_off(link: Link) -> frozenset[str]:
+    """List the tags that a copy had when it was last taken over, and has no more."""
+    if link.acceptance is Acceptance.PENDING or link.deleted_at is not None:
+        return frozenset()
+    return link.shadow.fields.tags - link.observed.fields.tags
 
 
 def _chosen(hub: Hub, source_id: SourceId, rules: Rules) -> tuple[Hub, list[Conflict]]:

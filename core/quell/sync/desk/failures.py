@@ -58,7 +58,10 @@ def after_failure(
             hub=postponed(hub, write, text, now, seconds=UNTIL_GRANTED, is_sent=is_open_question)
         )
     seconds = error.retry_after if isinstance(error, Throttled) else None
-    is_sent = is_open_question or (has_sent and error.may_have_happened)
+    # a comment that is sent twice is there twice, and an answer that it is too early may be
+    # that of a second attempt
+    is_doubtful = error.may_have_happened or write.kind is WriteKind.COMMENT
+    is_sent = is_open_question or (has_sent and is_doubtful)
     return Step(hub=postponed(hub, write, text, now, seconds=seconds, is_sent=is_sent))
 
 

@@ -100,6 +100,7 @@ class Overwrites:
 def _client(app: str) -> str:
     """Name whose application it is: one client may read as one identity and write as another.
 
-    Their names differ in their last word: `quell-reader`, `quell-sync`.
+    Their names differ in their last word: `API-App:quell-reader`, `API-App:quell-sync`.
     """
-    return app.rpartition("-")[0] or app
+    kind, _, name = app.rpartition(":")
+    return f"{kind}:{name.rpartition('-')[0] or name}"

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from quell_microsoft.simulator.server import RunningSimulator
 from quell_microsoft.simulator.state.clock import sortable
 
 ANALYST = "analyst@tailspin.example"
@@ -124,3 +125,23 @@ def test_a_list_shows_edits_unless_it_lags(
 
     # then
     assert (seen, counts(control)) == ((0, 0), (0, 1))
+
+
+def test_two_applications_whose_names_have_no_hyphen_are_two_clients(
+    simulator: RunningSimulator,
+    control: httpx.Client,
+    as_app: Callable[[str, str], httpx.Client],
+    incident: str,
+) -> None:
+    # given
+    for role, name in (("reader", "alpha"), ("sync", "beta")):
+        simulator.tenant.registrations[role].name = name
+    as_app("sync", "graph").get(incident)
+    edit(control, incident, severity="high")
+
+    # when: that another application has seen the edit does not help
+    as_app("reader", "graph").get(incident)
+    as_app("sync", "graph").patch(incident, json={"severity": "low"})
+
+    # then
+    assert counts(control) == (1, 0)
