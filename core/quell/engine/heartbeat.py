@@ -32,17 +32,24 @@ STALLED_AFTER = 10.0
 
 @dataclass(slots=True, eq=False)
 class _Pulse:
-    """When an event loop last answered. Asked by the heartbeat, answered on the loop."""
+    """Since when an event loop owes an answer. Asked by the heartbeat, answered on the loop."""
 
     loop: asyncio.AbstractEventLoop
-    answered_at: float = field(default_factory=time.monotonic)
+    #: when it was asked what it has not answered yet
+    asked_at: float | None = None
 
     def ask(self) -> None:
-        with contextlib.suppress(RuntimeError):  # it was closed
-            self.loop.call_soon_threadsafe(self.answer)
+        if self.asked_at is None:
+            self.asked_at = time.monotonic()
+            with contextlib.suppress(RuntimeError):  # it was closed
+                self.loop.call_soon_threadsafe(self.answer)
 
     def answer(self) -> None:
-        self.answered_at = time.monotonic()
+        self.asked_at = None
+
+    def is_silent(self, seconds: float) -> bool:
+        asked_at = self.asked_at
+        return asked_at is not None and time.monotonic() - asked_at > seconds
 
 
 @dataclass(slots=True, eq=False)
@@ -161,8 +168,7 @@ class Heartbeat:
         """List the runs whose loops answer, and ask each loop for a sign of life."""
         with self._lock:
             holds, pulses = list(self._holds), list(self._pulses.values())
-        since = time.monotonic() - self._stalled_after
-        answering = [hold for hold in holds if hold.pulse.answered_at >= since]
+        answering = [hold for hold in holds if not hold.pulse.is_silent(self._stalled_after)]
         for pulse in pulses:
             pulse.ask()
         self._say_whether_stalled(len(holds) - len(answering))

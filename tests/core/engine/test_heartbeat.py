@@ -54,6 +54,10 @@ def seconds_left(journal: Journal, ref: RunRef) -> float:
     return (row.lease_until - journal.now()).total_seconds()
 
 
+def let_run_out(journal: Journal, ref: RunRef) -> None:
+    journal.submit(runs.renew(ONE, [ref.run_id], timedelta(seconds=1))).result(30)
+
+
 async def test_one_beat_renews_all_runs_in_hand_of_all_tenants_and_no_others(
     journal: Journal, heartbeat: Heartbeat
 ) -> None:
@@ -133,21 +137,42 @@ async def test_a_loop_that_does_not_answer_keeps_no_run_and_one_that_does_again_
     ref, fence = await claimed(journal, "r1")
     beaten: list[float] = []
 
-    def beat_after_a_while() -> None:
+    def beat_twice() -> None:
+        heartbeat.beat()
         time.sleep(0.4)
+        let_run_out(journal, ref)
         heartbeat.beat()
         beaten.append(seconds_left(journal, ref))
 
     with heartbeat.holding(ref, fence):
         # when: something blocks the loop, as code that is not `async` does
-        thread = threading.Thread(target=beat_after_a_while)
+        thread = threading.Thread(target=beat_twice)
         thread.start()
-        thread.join()  # blocks the loop until the beat is over
+        thread.join()  # blocks the loop until the beats are over
         await asyncio.sleep(0.01)
         await asyncio.to_thread(heartbeat.beat)
 
         # then
         assert beaten[0] <= 1
+        assert seconds_left(journal, ref) > 50
+    heartbeat.close()
+
+
+async def test_a_beat_that_comes_late_is_no_sign_of_a_loop_that_does_not_answer(
+    journal: Journal,
+) -> None:
+    # given: the loop has answered the one beat that there was
+    heartbeat = Heartbeat(journal, ONE, LEASE, every=3600, stalled_after=0.2)
+    ref, fence = await claimed(journal, "r1")
+    with heartbeat.holding(ref, fence):
+        await asyncio.to_thread(heartbeat.beat)
+
+        # when: the next one is held up, by a slow database for one
+        await asyncio.sleep(0.4)
+        let_run_out(journal, ref)
+        await asyncio.to_thread(heartbeat.beat)
+
+        # then
         assert seconds_left(journal, ref) > 50
     heartbeat.close()
 
