@@ -111,6 +111,7 @@ def configure_logging(settings: LoggingSettings, secrets: Iterable[str] = ()) ->
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     redaction = Redaction(secrets)
     shared: list[Any] = [
+        _tell_retry,
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -145,6 +146,20 @@ def count_line(logger: Any, name: str, event: MutableMapping[str, Any]) -> Mutab
     level = "error" if name == "exception" else name
     LOG_LINES.add(level, str(event.get("event_name", "")))
     return event
+
+
+def _tell_retry(
+    logger: Any, name: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Put stamina's line about a retry into a sentence, without what the call was given."""
+    if event.get("event") != "stamina.retry_scheduled":
+        return event
+    return {
+        "event": f"A call failed and is tried again in {event.get('wait_for')} s",
+        "event_name": "retry_scheduled",
+        "tries": event.get("retry_num"),
+        "error": str(event.get("caused_by", "")).partition("(")[0],
+    }
 
 
 def _describe_exception(exc_info: Any) -> str:

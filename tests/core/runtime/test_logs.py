@@ -135,3 +135,39 @@ def test_a_secret_inside_another_leaves_nothing_of_the_longer_one() -> None:
 
     # when, then
     assert redaction.clean("x long-and-longer y long z") == f"x {REDACTED} y {REDACTED} z"
+
+
+RETRYING = """
+import sys
+import stamina
+from quell.runtime.logs import configure_logging
+from quell.settings import LoggingSettings
+
+configure_logging(LoggingSettings(format=sys.argv[1]))
+
+@stamina.retry(on=OSError, attempts=2, wait_initial=0.01)
+def call(person):
+    raise OSError(f"no answer about {person}")
+
+try:
+    call(person="ann of accounting")
+except OSError:
+    pass
+"""
+
+
+def test_a_call_that_is_tried_again_is_told_in_a_sentence_without_what_it_was_given() -> None:
+    # when
+    ran = subprocess.run(
+        [sys.executable, "-c", RETRYING, "json"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    # then
+    (line,) = map(json.loads, ran.stderr.splitlines())
+    assert line["event"].startswith("A call failed and is tried again in ")
+    assert (line["event_name"], line["error"], line["tries"]) == ("retry_scheduled", "OSError", 1)
+    assert "ann" not in ran.stderr
