@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from quell.domain.ids import SourceId
@@ -27,6 +28,8 @@ class Change:
     by: str
     #: what a playbook knew when it changed it
     known: str = ""
+    #: None for what only stands in the end
+    at: datetime | None = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -158,6 +158,8 @@ class Oracle:
                 continue
             if self._is_a_playbooks(change, after) or _is_refined(change, after):
                 continue
+            if self._was_agreed(change, after):
+                continue
             yield f"lost without a word: {change} by {after.shown} (at {after.seq})"
 
     def _overwritten_by(self, change: Change) -> Change | None:
@@ -202,6 +204,21 @@ class Oracle:
     def _all_links(self, incident_id: str) -> tuple[Link, ...]:
         tenant = self._stage.tenant_id
         return self._stage.journal.ask_now(hubs.get(tenant, IncidentId(incident_id))).links
+
+    def _was_agreed(self, change: Change, after: Change) -> bool:
+        """Tell whether the incident said the same when somebody elsewhere changed just that."""
+        incident_id = self._incident(change)
+        if incident_id is None or change.at is None:
+            return False
+        question = incidents.revisions_of(self._stage.tenant_id, IncidentId(incident_id))
+        return any(
+            [_least(change.field, value) for value in revision.changes[change.field]]
+            == [change.shown, after.shown]
+            for revision in self._stage.journal.ask_now(question)
+            if change.field in revision.changes
+            and revision.at >= change.at
+            and revision.source_id != change.source_id
+        )
 
     def _is_on_record(self, change: Change) -> bool:
         incident_id = self._incident(change)

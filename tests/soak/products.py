@@ -108,6 +108,7 @@ class LiveSource(ModelSource):
                 shown=shown(name, fields),
                 value=getattr(fields, name),
                 by=by,
+                at=self.clock.now(),
             )
             self.around.ledger.changes.append(change)
 

@@ -69,6 +69,11 @@ class WriteKind(StrEnum):
     #: make a task, or mark it as done or open
     TASK = "task"
 
+    @property
+    def is_of_fields(self) -> bool:
+        """Tell whether what such a write intends are the values of the copy's fields."""
+        return self in {WriteKind.UPDATE, WriteKind.RETIRE}
+
 
 class Acceptance(StrEnum):
     """Whether a link may be written to."""

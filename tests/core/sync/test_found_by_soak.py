@@ -491,3 +491,82 @@ async def test_a_copy_that_is_made_while_its_incident_is_merged_is_closed(world:
     assert [world.mirror.fields_of(link.native_id).status for link in lost] == [Status.CLOSED]
     texts = world.mirror.texts_of(lost[0].native_id)
     assert any("merged into detector 8" in text for text in texts)
+
+
+async def test_a_text_that_is_emptied_while_a_task_without_a_text_is_on_its_way_stays_empty(
+    world: World,
+) -> None:
+    # given: a task's fields are named like an incident's, and whether it arrived is not known
+    world.origin.add("7", description="as it was")
+    world.origin.set_task("7", "t", "call them back")
+    failure = ServerFailure(endpoint="model", status=503)
+    world.mirror.silences["put_task"] = [failure]
+    await world.sync.pass_once()
+    await world.sync.pass_once()
+
+    # when
+    world.mirror.edit(world.copy_of("7"), description="")
+    await world.settle()
+
+    # then
+    assert world.origin.fields_of("7").description == ""
+    assert world.mirror.fields_of(world.copy_of("7")).description == ""
+
+
+LATE: list[tuple[str, object, object]] = [
+    ("title", "ours", "theirs"),
+    ("title", "ours", ""),
+    ("tags", frozenset({"a"}), frozenset({"a", "b"})),
+    ("severity", Severity.LOW, Severity.HIGH),
+    ("status", Status.ACTIVE, Status.CLOSED),
+]
+
+
+@pytest.mark.parametrize("is_mirrors", [False, True], ids=["origin", "mirror"])
+@pytest.mark.parametrize(("name", "ours", "theirs"), LATE)
+async def test_what_a_person_makes_of_our_write_before_it_is_answered_is_news(
+    world: World, is_mirrors: bool, name: str, ours: object, theirs: object
+) -> None:
+    # given: the answer to our write shows what a person has made of it already
+    world.origin.add("7", severity=Severity.MEDIUM)
+    await world.settle()
+    places = [(world.origin, "7"), (world.mirror, world.copy_of("7"))]
+    (written, there), (edited, here) = reversed(places) if is_mirrors else places
+
+    def interrupt(moment: str) -> None:
+        if moment == "after update":
+            written.witness = lambda moment: None
+            written.edit(there, **{name: theirs})
+
+    written.witness = interrupt
+    edited.edit(here, **{name: ours})
+
+    # when
+    await world.settle()
+
+    # then
+    assert getattr(written.fields_of(there), name) == theirs
+    assert getattr(edited.fields_of(here), name) == theirs
+
+
+async def test_a_title_that_a_product_cuts_is_not_taken_for_somebodys_change(world: World) -> None:
+    # given
+    world.origin.add("7")
+    await world.settle()
+    copy = world.copy_of("7")
+
+    def cut(moment: str) -> None:
+        if moment == "after update":
+            record = world.mirror.records[copy]
+            record.native["title"] = record.native["title"][:10] + "…"
+
+    world.mirror.witness = cut
+
+    # when
+    world.origin.edit("7", title="much longer than that")
+    await world.settle()
+
+    # then
+    assert world.mirror.fields_of(copy).title == "much longe…"
+    assert world.origin.fields_of("7").title == "much longer than that"
+    assert (await world.sync.pass_once()).is_quiet

@@ -176,9 +176,9 @@ def _bounds(link: Link, seen: ObservedIncident, now: datetime) -> dict[str, Boun
 
 def _settle_sending(hub: Hub, link: Link) -> Link:
     """Count as confirmed what we are sending and the copy already shows: it is our own doing."""
-    sending = [w for w in hub.writes if w.link_id == link.id and w.state is WriteState.SENDING]
+    mine = [w for w in hub.writes if w.link_id == link.id and w.kind.is_of_fields]
     native, fields = dict(link.shadow.native), link.shadow.fields
-    for write in sending:
+    for write in [one for one in mine if one.state is WriteState.SENDING]:
         for name, raw in write.intended.items():
             if name in FIELDS and link.observed.native.get(name) == raw:
                 native[name] = raw

@@ -26,6 +26,7 @@ from quell.domain.offers import Notice
 from quell.domain.ports import ObservedIncident
 from quell.sync.absorb.absorb import is_stale, revision_of, take
 from quell.sync.plan import new_write, plan
+from quell.sync.remarks import squeezed
 from quell.sync.rules import Rules
 
 __all__ = [
@@ -58,7 +59,8 @@ def answered(
 ) -> Step:
     """Take the answer to an update in: what we sent is confirmed, what else differs is news.
 
-    A write that was guarded by a version token went over nothing that we had not read.
+    So is what somebody made of what we sent before the answer was. A write that was guarded by a
+    version token went over nothing that we had not read.
     """
     link = hub.link(write.link_id)
     if link is None:
@@ -69,7 +71,7 @@ def answered(
         state=WriteState.APPLIED,
         answer={name: answer.native.get(name) for name in write.intended},
     )
-    hub = hub.with_write(done).with_link(_confirmed(link, write, answer, context.now))
+    hub = hub.with_write(done).with_link(_confirmed(hub, link, write, answer, context.now))
     conflicts = () if is_guarded else _overwritten(write, answer)
     # what else is said in a copy of a merged incident is the winner's: the next look gives it that
     if hub.merged_into is None and not is_stale(link, answer):
@@ -97,18 +99,53 @@ def without_stamp(seen: ObservedIncident) -> ObservedIncident:
     return seen if seen.etag else msgspec.structs.replace(seen, stamp="")
 
 
-def _confirmed(link: Link, write: IncidentWrite, answer: ObservedIncident, now: datetime) -> Link:
+def _confirmed(
+    hub: Hub, link: Link, write: IncidentWrite, answer: ObservedIncident, now: datetime
+) -> Link:
     names = list(write.intended)
-    native = {name: answer.native.get(name) for name in names}
-    fields = {name: getattr(answer.fields, name) for name in names}
-    echoes = {name: Echo(sent=write.intended[name], got=native[name]) for name in names}
+    theirs = [name for name in names if _is_theirs(hub, link, name, write, answer)]
+    got = {name: answer.native.get(name) for name in names}
+    said = {name: getattr(answer.fields, name) for name in names}
+    sent = {name: write.intended[name] for name in theirs}
+    meant = {name: _meant(hub, link, name, answer) for name in theirs}
+    echoes = {
+        name: Echo(sent=write.intended[name], got=got[name]) for name in names if name not in theirs
+    }
     return msgspec.structs.replace(
         link,
-        shadow=_laid_over(link.shadow, native, fields),
-        observed=_laid_over(link.observed, native, fields),
+        shadow=_laid_over(link.shadow, got | sent, said | meant),
+        observed=_laid_over(link.observed, got, said),
         echoes={**link.echoes, **echoes},
         bounds={**link.bounds, **{name: Bounds(since=now, after=link.seen_at) for name in names}},
     )
+
+
+def _is_theirs(
+    hub: Hub, link: Link, name: str, write: IncidentWrite, answer: ObservedIncident
+) -> bool:
+    """Tell whether an answer shows somebody's change of what we sent, and not what became of it."""
+    sent, got = write.intended[name], answer.native.get(name)
+    if got == sent or got == link.shadow.native.get(name):
+        return False  # a product that leaves a value as it was has not taken ours
+    if name == "tags":
+        return bool(answer.fields.tags - _known_tags(hub, link))
+    return not (isinstance(sent, str) and isinstance(got, str) and _is_cut(sent, got))
+
+
+def _is_cut(sent: str, got: str) -> bool:
+    whole, part = squeezed(sent).casefold(), squeezed(got).casefold()
+    return bool(part) and whole.startswith(part.rstrip("….").rstrip())
+
+
+def _meant(hub: Hub, link: Link, name: str, answer: ObservedIncident) -> Any:
+    """Give the shared value that we sent, as far as the answer lets us know it."""
+    if name == "tags":
+        return answer.fields.tags & _known_tags(hub, link)
+    return getattr(hub.fields, name)
+
+
+def _known_tags(hub: Hub, link: Link) -> frozenset[str]:
+    return hub.fields.tags | link.shadow.fields.tags
 
 
 def _laid_over(shadow: Shadow, native: dict[str, Any], fields: dict[str, Any]) -> Shadow:

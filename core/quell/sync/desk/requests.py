@@ -30,10 +30,6 @@ from quell.sync.tasks import confirm_task
 __all__ = ["LeaseLost", "NotWanted", "Requests"]
 
 
-#: writes of fields: they are journalled with what they were written on top of
-FIELDS_KINDS = frozenset({WriteKind.UPDATE, WriteKind.RETIRE})
-
-
 class LeaseLost(Exception):
     """Another worker serves the incident now; nothing was sent."""
 
@@ -254,7 +250,7 @@ class Requests:
             if found is None or not found.is_open or found.intended != write.intended:
                 return Step(hub=hub)
             marked = _based(hub, sending)
-            if write.kind in FIELDS_KINDS and is_shown(marked, marked.base or {}):
+            if write.kind.is_of_fields and is_shown(marked, marked.base or {}):
                 # somebody has done it by themselves: nobody is told again
                 return Step(hub=settled_by_look(hub, marked, marked.base or {}))
             return Step(hub=hub.with_write(marked))
@@ -285,8 +281,9 @@ def _no_room(write: IncidentWrite) -> RequestRefused:
 
 
 def _based(hub: Hub, write: IncidentWrite) -> IncidentWrite:
+    # a write of fields is journalled with what it is written on top of
     link = hub.link(write.link_id)
-    if link is None or write.base is not None or write.kind not in FIELDS_KINDS:
+    if link is None or write.base is not None or not write.kind.is_of_fields:
         return write
     return msgspec.structs.replace(write, base=link.observed.native)
 
