@@ -12,7 +12,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from bench.figure import Report, check, median, spread
-from bench.lab import Lab, LabRegistry, LabSource, observed, playbook
+from bench.lab import Lab, LabRegistry, let_happen, playbook
 from bench.place import DURABILITY
 from quell.domain.ids import TenantId, WorkerId
 from quell.engine import Engine, GuardPolicy, RunRef
@@ -22,7 +22,6 @@ from quell.journal.writer import Transaction
 from quell.playbooks import digest_of
 from quell.runtime.clock import SystemClock
 from quell.runtime.dispatch import IN_FLIGHT, Dispatcher
-from quell.sync import Sync, SyncPolicy
 
 __all__ = ["measure"]
 
@@ -119,7 +118,7 @@ async def _drive(journal: Journal, load: Load, report: Report) -> Timed:
     engine = _make_engine(journal, lab, woken)
     try:
         await _activate(journal, load)
-        await _let_happen(journal, load.runs)
+        await let_happen(journal, TENANT, WORKER, load.runs)
         begin = time.perf_counter()
         await _match_all(journal, engine)
         middle, before = time.perf_counter(), await journal.ask(_count_commits)
@@ -155,23 +154,6 @@ async def _activate(journal: Journal, load: Load) -> None:
     await journal.commit(
         playbooks.activate(TENANT, "three_steps", digest, by="bench", chain=WORKER)
     )
-
-
-async def _let_happen(journal: Journal, count: int) -> None:
-    """Let incidents come about, after a first poll that finds none: at first contact is no news."""
-    source = LabSource([[], [observed(number) for number in range(count)]])
-    sync = Sync(
-        journal=journal,
-        tenant_id=TENANT,
-        sources=[(source, "detects")],
-        policy=SyncPolicy(),
-        clock=SystemClock(),
-        worker=WORKER,
-        wake=lambda: None,
-        hmac_key=b"k" * 32,
-    )
-    for _ in range(2):
-        await sync.poll(source.source_id)
 
 
 async def _match_all(journal: Journal, engine: Engine) -> None:

@@ -18,7 +18,7 @@ import tomli_w
 from tests.servers import fresh_database, postgres_server, redis_server
 
 from bench.figure import WorkNotDone
-from bench.lab import LabSource, observed
+from bench.lab import let_happen
 from bench.process import ROOT
 from bench.stub import Stub, stub_server
 from bench.tally import Tally
@@ -28,9 +28,7 @@ from quell.journal.tables import revisions, runs
 from quell.journal.writer import Question, Transaction
 from quell.playbooks import digest_of
 from quell.plugins import Lock, LockEntry, enable, list_plugins
-from quell.runtime.clock import SystemClock
 from quell.settings import lock_path
-from quell.sync import Sync, SyncPolicy
 from quell.testing import write_distribution
 
 __all__ = [
@@ -179,19 +177,7 @@ async def _fill(journal: Journal) -> None:
         digest = digest_of(text)
         await journal.commit(playbooks.store(TENANT, name, digest, text, name=f"{name}.yml"))
         await journal.commit(playbooks.activate(TENANT, name, digest, by="bench", chain=worker))
-    source = LabSource([[], [observed(number) for number in range(INCIDENTS)]])
-    sync = Sync(
-        journal=journal,
-        tenant_id=TENANT,
-        sources=[(source, "detects")],
-        policy=SyncPolicy(),
-        clock=SystemClock(),
-        worker=worker,
-        wake=lambda: None,
-        hmac_key=b"k" * 32,
-    )
-    for _ in range(2):
-        await sync.poll(source.source_id)
+    await let_happen(journal, TENANT, worker, INCIDENTS)
 
 
 def prepared(tenant: TenantId) -> Question[tuple[Sequence[IncidentId], Mapping[str, str]]]:

@@ -18,13 +18,16 @@ from quell.domain.action import (
     connector_types,
 )
 from quell.domain.fields import FieldRule
-from quell.domain.ids import SourceId
+from quell.domain.ids import SourceId, TenantId, WorkerId
 from quell.domain.incident import IncidentFields, Severity, Status
 from quell.domain.outcome import Outcome, Succeeded
 from quell.domain.ports import Detail, ObservedIncident, PolledPage
+from quell.journal import Journal
 from quell.playbooks import Catalogue
+from quell.runtime.clock import SystemClock
+from quell.sync import Sync, SyncPolicy
 
-__all__ = ["Lab", "LabRegistry", "LabSource", "observed", "playbook"]
+__all__ = ["Lab", "LabRegistry", "LabSource", "let_happen", "observed", "playbook"]
 
 #: incidents in one page of the lab's list
 PAGE = 50
@@ -193,3 +196,20 @@ def observed(number: int) -> ObservedIncident:
         alerts=(),
         comments=(),
     )
+
+
+async def let_happen(journal: Journal, tenant_id: TenantId, worker: WorkerId, count: int) -> None:
+    """Let incidents come about, after a first poll that finds none: at first contact is no news."""
+    source = LabSource([[], [observed(number) for number in range(count)]])
+    sync = Sync(
+        journal=journal,
+        tenant_id=tenant_id,
+        sources=[(source, "detects")],
+        policy=SyncPolicy(),
+        clock=SystemClock(),
+        worker=worker,
+        wake=lambda: None,
+        hmac_key=b"k" * 32,
+    )
+    for _ in range(2):
+        await sync.poll(source.source_id)

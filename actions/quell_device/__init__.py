@@ -22,7 +22,7 @@ def quell_settings() -> Sequence[SettingsSection]:
 @hookimpl
 def quell_connectors() -> Sequence[ConnectorSpec]:
     """Let the resolver ask for the settings as it asks for a client."""
-    return (ConnectorSpec(kind=DeviceSettings, build=DeviceSettings.connect),)
+    return (ConnectorSpec(kind=DeviceSettings, build=DeviceSettings.connect, is_stateless=True),)
 
 
 @hookimpl

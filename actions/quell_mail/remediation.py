@@ -98,5 +98,5 @@ async def poll_copy(operation: Operation, mail: MailClient) -> Outcome:
         return Failed(reason=f"{NOT_REACHED}the product has no such copy on record")
     outcome = judge(copy, asked.action, asked.key, asked.bulk)
     if outcome is not None:
-        mail.close(asked.key)
+        await mail.close(asked.key)
     return outcome or Pending(operation=operation)

@@ -25,7 +25,7 @@ def quell_settings() -> Sequence[SettingsSection]:
 @hookimpl
 def quell_connectors() -> Sequence[ConnectorSpec]:
     """Let the resolver ask for the settings as it asks for a client."""
-    return (ConnectorSpec(kind=UserSettings, build=UserSettings.connect),)
+    return (ConnectorSpec(kind=UserSettings, build=UserSettings.connect, is_stateless=True),)
 
 
 @hookimpl

@@ -23,6 +23,7 @@ from quell_defender.identities import IdentityAccountsClient
 from quell_defender.incidents import DefenderIncidents
 from quell_defender.machines import MachineClient
 from quell_defender.mail import MailClient
+from quell_defender.mail_bridge import MAIL_BRIDGE
 from quell_defender.settings import DefenderSettings
 
 __all__ = [
@@ -93,10 +94,12 @@ def quell_checks() -> Sequence[Check]:
 # -- clients for actions: each is a ConnectorSpec of this list ----------------------------------
 
 _CONNECTORS: list[ConnectorSpec] = [
-    ConnectorSpec(kind=MachineClient, build=MachineClient.connect),
-    ConnectorSpec(kind=IdentityAccountsClient, build=IdentityAccountsClient.connect),
-    ConnectorSpec(kind=MailClient, build=MailClient.connect),
-    ConnectorSpec(kind=HuntingClient, build=HuntingClient.connect),
+    ConnectorSpec(kind=MachineClient, build=MachineClient.connect, is_stateless=True),
+    ConnectorSpec(
+        kind=IdentityAccountsClient, build=IdentityAccountsClient.connect, is_stateless=True
+    ),
+    ConnectorSpec(kind=MailClient, build=MailClient.connect, bridge=MAIL_BRIDGE),
+    ConnectorSpec(kind=HuntingClient, build=HuntingClient.connect, is_stateless=True),
 ]
 
 

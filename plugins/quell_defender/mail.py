@@ -176,8 +176,8 @@ class MailClient:
         self._recent.clear()
         return _bulk_id(answer.headers.get("location", ""))
 
-    def close(self, key: str) -> None:
-        """Note that the remediation with that key is through."""
+    async def close(self, key: str) -> None:
+        """Note that the remediation with that key is through; where that is kept may be far away."""
         self._open.pop(key, None)
 
     def _open_slot(self, key: str) -> None:

@@ -69,7 +69,7 @@ def quell_connectors() -> Sequence[ConnectorSpec]:
     ]
     return [
         *clients,
-        ConnectorSpec(kind=DirectoryClient, build=DirectoryClient.connect),
+        ConnectorSpec(kind=DirectoryClient, build=DirectoryClient.connect, is_stateless=True),
         ConnectorSpec(kind=CallerCheck, build=CallerCheck.build),
     ]
 

@@ -184,6 +184,10 @@ class Lab:
             deadline=deadline or self.clock.now() + timedelta(seconds=60),
             tenant_id="t",
         )
+        return await self.act(action, call)
+
+    async def act(self, action: Action, call: Call[Any]) -> list[Outcome]:
+        """Make a call."""
         outcome = await action.call(call, **self._given(action.call, action.identity))
         if isinstance(outcome, Sequence):
             assert action.batch > 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,9 +58,12 @@ class IsolatedLab(Lab):
         super().__init__(simulator)
         lock = Path("/nonexistent/plugins.lock")
         self.processes = ChildProcesses(IsolationSettings(), lock)
-        self.isolation = Isolation(
-            self.processes, load_plugins(Lock(lock)), LabConnectors(self), TenantId("t"), self.clock
-        )
+        self.registry = load_plugins(Lock(lock))
+        self.isolation = self.isolated_by(self.processes)
+
+    def isolated_by(self, processes: ChildProcesses) -> Isolation:
+        """Give the tenant's isolation in these child processes."""
+        return Isolation(processes, self.registry, LabConnectors(self), TenantId("t"), self.clock)
 
     async def close(self) -> None:
         """Close what was opened, and leave no process."""
@@ -78,24 +80,8 @@ class IsolatedLab(Lab):
         assert found is not None
         return found
 
-    async def call(
-        self,
-        action: Action,
-        *targets: Target,
-        key: str = "key-00001",
-        note: str = "playbook contain, incident 7, run r-1",
-        params: msgspec.Struct | None = None,
-        deadline: datetime | None = None,
-    ) -> list[Outcome]:
-        """Send the effect once, and give one outcome for each target."""
-        call: Call[Any] = Call(
-            params=params or action.params(),
-            targets=targets,
-            key=key,
-            note=f"{note}, {key}",
-            deadline=deadline or self.clock.now() + timedelta(seconds=60),
-            tenant_id="t",
-        )
+    async def act(self, action: Action, call: Call[Any]) -> list[Outcome]:
+        """Make a call."""
         outcomes: Sequence[Outcome] = await self.isolation.act(action, call, action.timeout)
         return list(outcomes)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.actions.isolated_lab import IsolatedLab
 
-from quell import Device, Failed, Succeeded, Target, Unknown
+from quell import Device, Failed, Succeeded, Target, Unknown, User
 from quell.domain.outcome import Observed
 from quell.errors import RequestRefused
 from quell_device.isolate import isolate
@@ -16,6 +16,8 @@ from quell_device.resolve import resolve_device
 from quell_microsoft import EndpointClient
 from quell_microsoft.bridge import relay
 from quell_microsoft.simulator.server import SimulatorOptions, start
+from quell_user.disable import disable
+from quell_user.resolve import resolve_user
 
 pytestmark = pytest.mark.anyio
 
@@ -89,6 +91,34 @@ async def test_a_product_that_asks_to_wait_is_heard_there_as_here(
     assert isinstance(outcome, Failed)
     assert outcome.retryable
     assert outcome.retry_after == 11.0
+
+
+async def test_an_account_is_disabled_from_a_child_process_and_seen_to_be(
+    lab: IsolatedLab,
+) -> None:
+    # given
+    account = lab.tenant.users.add({"userPrincipalName": "ana@corp.example"})
+    ana = await lab.target(resolve_user, User(object_id=account.body["id"]))
+
+    # when
+    outcome = await lab.only(disable, ana)
+
+    # then
+    assert outcome == Succeeded()
+    assert account.body["accountEnabled"] is False
+    assert (await lab.observe(disable, ana)).state is Observed.SO
+
+
+def test_every_bundled_action_and_look_up_can_be_isolated_unasked(lab: IsolatedLab) -> None:
+    # given
+    found = lab.registry
+    offers = {one.name: one for one in found.actions} | {
+        one.target.__name__: one for one in found.resolvers
+    }
+
+    # then
+    assert {"device.isolate", "user.disable", "mail.purge", "MailMessage"} <= set(offers)
+    assert [name for name, one in offers.items() if not lab.isolation.can(one)] == []
 
 
 @pytest.mark.parametrize(

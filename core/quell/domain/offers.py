@@ -99,6 +99,9 @@ class ConnectorSpec:
     rates: Mapping[OperationClass, Rate] = field(default_factory=dict[OperationClass, Rate])
     #: how an action in a child process uses it; without one it is built there, and gets no secrets
     bridge: Bridge | None = None
+    #: it holds no secret and remembers nothing from call to call: built anew in a child process,
+    #: nothing of it is missed there
+    is_stateless: bool = False
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):

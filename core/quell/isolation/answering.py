@@ -80,6 +80,9 @@ class Answering:
             if spec.bridge is not None
         }
         self._bridged |= {name_of_kind(kind): (kind, one) for kind, one in CORE_BRIDGES.items()}
+        self._stateless = {
+            name_of_kind(kind) for kind, spec in registry.connectors.items() if spec.is_stateless
+        }
 
     async def answer(self, question: Ask, identity: str) -> Any:
         """Give what a call of an identity asks for. Raises QuellError."""
@@ -101,9 +104,10 @@ class Answering:
             raise NotFoundError(what="settings section", name=name)
         return self._connectors.section(self._models[name])
 
-    def is_bridged(self, kind: type) -> bool:
-        """Tell whether a connector stays in the worker while a child process asks for it."""
-        return name_of_kind(kind) in self._bridged
+    def is_complete(self, kind: type) -> bool:
+        """Tell whether a child process has all of a connector: over its bridge, or built anew."""
+        name = name_of_kind(kind)
+        return name in self._bridged or name in self._stateless
 
     async def _over_bridge(self, question: Ask, identity: str) -> Any:
         if question.name not in self._bridged:

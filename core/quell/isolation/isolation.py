@@ -109,12 +109,13 @@ class Isolation:
         """Tell whether it can be isolated unasked: nothing that outlives a call would be missed.
 
         It is a plugin's, and each connector that it asks for stays in the worker, behind a
-        bridge. One that is built in the child forgets with it what it has counted.
+        bridge, or is declared to be stateless. Any other that is built in the child forgets
+        with it what it has counted.
         """
         kinds = (
             kind for function in _functions(offer) for kind in connector_types(function).values()
         )
-        return self._owner(offer) is not None and all(map(self._answering.is_bridged, kinds))
+        return self._owner(offer) is not None and all(map(self._answering.is_complete, kinds))
 
     async def act(self, action: Action, call: Call[Any], within: timedelta) -> list[Outcome]:
         """Make the call; gives one outcome for each target, in order."""

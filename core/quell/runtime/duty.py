@@ -62,7 +62,10 @@ class Duty:
             try:
                 if await journal.ask(leases.is_free(self.tenant_id, lease)):
                     async with holding(journal, self.tenant_id, lease, worker, LEASE) as held:
+                        self._recover()
                         await self._work_while(held, stop)
+                else:
+                    self._recover()
             except JournalError as error:
                 await self._rest(self._failed(error), stop)
             else:
@@ -87,7 +90,7 @@ class Duty:
             self.busy_since = None
             DUTY_SECONDS.add(self.tenant_id, self.name, by=time.monotonic() - began)
         DUTY_TURNS.add(self.tenant_id, self.name, "done")
-        self.problem, self._pause = "", FIRST_PAUSE
+        self._recover()
         return self._wait()
 
     async def _work(self, held: Held) -> None:
@@ -112,6 +115,10 @@ class Duty:
 
     def _wait(self) -> float:
         return self.every() if callable(self.every) else self.every
+
+    def _recover(self) -> None:
+        """Forget what went wrong: it is done, it begins anew, or another worker has it in hand."""
+        self.problem, self._pause = "", FIRST_PAUSE
 
     def _failed(self, error: Exception) -> float:
         self.problem = describe_failure(error)

@@ -18,10 +18,11 @@ from quell.domain.outcome import Failed, Observed, Operation, Succeeded
 from quell.domain.run import EffectState
 from quell.engine import GuardPolicy, RunRef
 from quell.engine.calls import Calls
-from quell.isolation.isolation import ChildProcesses
+from quell.isolation.isolation import ChildProcesses, Isolation
 from quell.journal import Journal, Write, playbooks
 from quell.journal.tables import runs
 from quell.playbooks import Catalogue, digest_of, load_playbook
+from quell.runtime.clock import SystemClock
 from quell.settings import IsolationSettings
 from quell.testing import make_target
 
@@ -174,6 +175,29 @@ async def test_what_the_core_itself_does_stays_in_the_worker(stage: Stage) -> No
     # then
     assert isinstance(outcome, Succeeded)
     assert outcome.data["here"] == os.getpid()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("is_stateless", [False, True])
+async def test_what_would_forget_with_its_process_is_not_isolated_unasked(
+    stage: Stage, is_stateless: bool
+) -> None:
+    # given actions with a connector that is built wherever it is used, and with a bridged one
+    registry = stage.plugin.registry
+    built_anew = {
+        kind: replace(spec, is_stateless=is_stateless) for kind, spec in registry.connectors.items()
+    }
+    isolation = Isolation(
+        stage.processes,
+        replace(registry, connectors=built_anew),
+        stage.connectors,
+        TENANT,
+        SystemClock(),
+    )
+
+    # then
+    assert isolation.can(stage.plugin.action("device.ask_as_another")) is is_stateless
+    assert isolation.can(stage.plugin.action("device.cut_off"))
 
 
 @pytest.mark.anyio

@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from quell.domain.ids import TenantId, WorkerId
 from quell.errors import StateError
 from quell.journal import Journal, leases
+from quell.journal.writer import Transaction, Write
 from quell.runtime.duty import FIRST_PAUSE, LEASE, LONGEST_PAUSE, Duty
 
 pytestmark = pytest.mark.anyio
@@ -230,5 +232,85 @@ async def test_a_turn_whose_lease_another_has_taken_is_given_up(
     assert taken is not None
     await until(lambda: work.at_once == 0)
     assert work.begun == ["one"]
+    stop.set()
+    await keeping
+
+
+def renaming(before: str, after: str) -> Write[None]:
+    """Give what takes a table away, or brings it back."""
+
+    def apply(tx: Transaction) -> None:
+        tx.execute(sa.text(f"ALTER TABLE {before} RENAME TO {after}"))
+
+    return Write(apply)
+
+
+async def test_trouble_with_the_journal_is_over_when_another_is_seen_to_hold_the_duty(
+    journal: Journal,
+) -> None:
+    # given: a worker that cannot look, and another that takes the duty meanwhile
+    work, stop = Work(), asyncio.Event()
+    kept = duty(work.of("one"))
+    await journal.commit(leases.claim(LAB, "duty/poll/x", TWO, timedelta(hours=1)))
+    await journal.commit(renaming("leases", "leases_away"))
+    keeping = asyncio.create_task(kept.keep(journal, ONE, stop))
+    await until(lambda: "cannot be used" in kept.problem)
+
+    # when
+    await journal.commit(renaming("leases_away", "leases"))
+    kept.hasten.set()
+
+    # then
+    await until(lambda: not kept.problem)
+    assert work.begun == []
+    stop.set()
+    await keeping
+
+
+async def test_trouble_with_the_journal_is_over_when_the_work_goes_on(
+    journal: Journal,
+) -> None:
+    # given
+    work, stop = Work(), asyncio.Event()
+    kept = duty(work.of("one"))
+    await journal.commit(renaming("leases", "leases_away"))
+    keeping = asyncio.create_task(kept.keep(journal, ONE, stop))
+    await until(lambda: "cannot be used" in kept.problem)
+
+    # when: the journal is back, and the turn that follows takes long
+    await journal.commit(renaming("leases_away", "leases"))
+    kept.hasten.set()
+    await until(lambda: work.at_once == 1)
+
+    # then
+    assert not kept.problem
+    work.goes_on.set()
+    stop.set()
+    await keeping
+
+
+async def test_a_failure_is_no_problem_any_more_once_another_does_the_duty(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given: a holder whose work fails
+    monkeypatch.setattr("quell.runtime.duty.LEASE", timedelta(seconds=0.4))
+    monkeypatch.setattr("quell.runtime.duty.LOOK_EVERY", 0.05)
+    stop = asyncio.Event()
+
+    async def work() -> None:
+        raise StateError(what="The source", problem="is away", remedy="Wait for it.")
+
+    failing = duty(work)
+    keeping = asyncio.create_task(failing.keep(journal, ONE, stop))
+    await until(lambda: bool(failing.problem))
+
+    # when: another takes it over
+    (held,) = await journal.ask(leases.listed(LAB))
+    await journal.commit(leases.renew(LAB, held.name, ONE, held.fence, timedelta(seconds=-1)))
+    taken = await journal.commit(leases.claim(LAB, held.name, TWO, timedelta(hours=1)))
+
+    # then
+    assert taken is not None
+    await until(lambda: not failing.problem)
     stop.set()
     await keeping
