@@ -14,7 +14,7 @@ from bench.place import describe
 #: by name, the module that measures it; `demo` fetches packages, so it comes last
 NAMES = (
     *("startup", "memory", "sync", "unchanged", "catchup", "latency", "engine", "journal"),
-    *("fleet", "scale", "wakeup", "peers", "demo"),
+    *("fleet", "scale", "wakeup", "window", "peers", "demo"),
 )
 
 
