@@ -15,11 +15,15 @@ import sqlalchemy as sa
 from quell.domain.ids import RunId, TenantId
 from quell.domain.run import RunState
 from quell.journal.run_rows import RunRef
-from quell.journal.runs import SWEEP_EVERY, UNCLAIMED_AFTER
 from quell.journal.tables import runs
 from quell.journal.writer import Question, Transaction, Write
 
 __all__ = ["Due", "Waking", "find", "following", "is_there", "queued_for", "waiting"]
+
+#: a queued run gets its wake-up within this time, or the sweep finds it
+UNCLAIMED_AFTER = timedelta(seconds=5)
+#: at most one repeat of a wake-up in this time
+SWEEP_EVERY = timedelta(seconds=30)
 
 
 class Due(StrEnum):
@@ -104,6 +108,8 @@ def _due(tx: Transaction, tenant_id: TenantId, kind: Due, limit: int) -> list[Wa
             )
         case Due.STALE:
             is_due = sa.and_(runs.c.state == RunState.RUNNING.value, runs.c.lease_until < tx.now)
+            # its lease ended after it was last found
+            is_fresh = sa.or_(is_fresh, runs.c.swept_at < runs.c.lease_until)
         case Due.WOKEN:
             is_due = sa.and_(runs.c.state == RunState.WAITING.value, runs.c.wake_at <= tx.now)
             # its time came after it was last found

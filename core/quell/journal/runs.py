@@ -51,7 +51,6 @@ __all__ = [
     "check_fence",
     "claim",
     "create",
-    "due",
     "events",
     "find",
     "get",
@@ -66,15 +65,10 @@ __all__ = [
     "rest",
     "resume",
     "snapshot",
-    "sweep",
 ]
 
 #: takeovers without progress after which a run is not tried again by itself
 TAKEOVER_LIMIT = 3
-#: a queued run gets its wake-up within this time, or the sweep finds it
-UNCLAIMED_AFTER = timedelta(seconds=5)
-#: at most one repeat of a wake-up in this time
-SWEEP_EVERY = timedelta(seconds=30)
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -250,45 +244,6 @@ def resume(ref: RunRef, *, by: str, chain: WorkerId) -> Write[None]:
         run_events.append(tx, ref.tenant_id, ref.run_id, [RunEvent("resumed", {"by": by})])
 
     return Write(apply, locks_of(ref), lock_ahead)
-
-
-def due(tenant_id: TenantId, *, limit: int = 100) -> Question[list[RunRef]]:
-    """List runs that somebody should drive now: unclaimed, past their lease, or woken by time."""
-    return lambda tx: _due(tx, tenant_id, limit)
-
-
-def sweep(tenant_id: TenantId, *, limit: int = 100) -> Write[list[RunRef]]:
-    """List due runs and note that they were found, so that each is woken once in a while only."""
-
-    def apply(tx: Transaction) -> list[RunRef]:
-        found = _due(tx, tenant_id, limit)
-        for ref in found:
-            change_run(tx, ref, swept_at=tx.now)
-        return found
-
-    return Write(apply, locks=("sweep", tenant_id))
-
-
-def _due(tx: Transaction, tenant_id: TenantId, limit: int) -> list[RunRef]:
-    queued = sa.and_(
-        runs.c.state == RunState.QUEUED.value, runs.c.created_at < tx.now - UNCLAIMED_AFTER
-    )
-    stale = sa.and_(runs.c.state == RunState.RUNNING.value, runs.c.lease_until < tx.now)
-    woken = sa.and_(runs.c.state == RunState.WAITING.value, runs.c.wake_at <= tx.now)
-    is_fresh = sa.or_(
-        runs.c.swept_at.is_(None),
-        runs.c.swept_at < tx.now - SWEEP_EVERY,
-        # its time came, or its lease ended, after it was last found
-        sa.and_(woken, runs.c.swept_at < runs.c.wake_at),
-        sa.and_(stale, runs.c.swept_at < runs.c.lease_until),
-    )
-    statement = (
-        sa.select(runs.c.tenant_id, runs.c.id)
-        .where(runs.c.tenant_id == tenant_id, sa.or_(queued, stale, woken), is_fresh)
-        .order_by(runs.c.priority, runs.c.created_at)
-        .limit(limit)
-    )
-    return [RunRef(TenantId(row.tenant_id), RunId(row.id)) for row in tx.execute(statement)]
 
 
 def _can_claim(row: RunRow, now: datetime) -> bool:

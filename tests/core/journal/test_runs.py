@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from quell.domain.ids import RunId, TenantId, WorkerId
 from quell.domain.run import RUN_MOVES, RunState
 from quell.errors import FenceLost, NotFoundError, StateError
-from quell.journal import Journal, Write, notices, progress, runs
+from quell.journal import Journal, Write, due, notices, progress, runs
+from quell.journal.due import Due
 from quell.journal.progress import Advance
 from quell.journal.run_events import RunEvent
 from quell.journal.runs import NewRun, RunRef
@@ -106,6 +107,11 @@ def test_a_run_taken_over_too_often_is_parked_and_a_person_lets_it_go_on(
         journal.commit_now(runs.resume(ref, by="ann", chain=ONE))
 
 
+def found(journal: Journal, kind: Due) -> list[RunRef]:
+    """Sweep once."""
+    return [one.ref for one in journal.commit_now(due.find(TENANT, kind, limit=10))]
+
+
 def test_a_waiting_run_is_due_when_its_time_has_come(journal: Journal) -> None:
     # given
     early, late = create(journal, "early"), create(journal, "late")
@@ -116,10 +122,9 @@ def test_a_waiting_run_is_due_when_its_time_has_come(journal: Journal) -> None:
         assert journal.commit_now(runs.rest(ref, claim.run.fence, now + wait))
 
     # then
-    assert journal.ask_now(runs.due(TENANT)) == [early]
-    assert journal.commit_now(runs.sweep(TENANT)) == [early]
-    assert journal.ask_now(runs.due(TENANT)) == []
-    assert journal.ask_now(runs.due(TenantId("fabrikam"))) == []
+    assert not journal.ask_now(due.is_there(TenantId("fabrikam"), Due.WOKEN))
+    assert found(journal, Due.WOKEN) == [early]
+    assert not journal.ask_now(due.is_there(TENANT, Due.WOKEN))
     assert journal.commit_now(runs.claim(late, TWO, LONG)) is None
     assert journal.commit_now(runs.claim(early, TWO, LONG)) is not None
 
@@ -143,7 +148,7 @@ def test_a_run_that_is_called_back_is_found_at_the_next_sweep() -> None:
     journal = Journal.open("sqlite://", clock=clock)
     ref = create(journal)
     clock.moment += timedelta(seconds=6)
-    assert journal.commit_now(runs.sweep(TENANT)) == [ref]
+    assert found(journal, Due.UNCLAIMED) == [ref]
     claim = journal.commit_now(runs.claim(ref, ONE, LONG))
     assert claim is not None
     assert journal.commit_now(runs.rest(ref, claim.run.fence, None))
@@ -153,8 +158,8 @@ def test_a_run_that_is_called_back_is_found_at_the_next_sweep() -> None:
     journal.commit_now(moving(ref, RunState.QUEUED))
 
     # then
-    assert journal.commit_now(runs.sweep(TENANT)) == [ref]
-    assert journal.commit_now(runs.sweep(TENANT)) == []
+    assert found(journal, Due.UNCLAIMED) == [ref]
+    assert found(journal, Due.UNCLAIMED) == []
     journal.close()
 
 
@@ -166,7 +171,7 @@ def test_a_run_past_its_lease_is_due(journal: Journal) -> None:
     journal.commit_now(runs.claim(ref, ONE, PAST))
 
     # then
-    assert journal.ask_now(runs.due(TENANT)) == [ref]
+    assert found(journal, Due.STALE) == [ref]
 
 
 def test_whoever_drives_a_run_hears_of_its_cancelling_before_it_rests(journal: Journal) -> None:

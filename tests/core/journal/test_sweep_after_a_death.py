@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from quell.domain.ids import RunId, TenantId, WorkerId
-from quell.journal import Journal, runs
+from quell.journal import Journal, due, runs
+from quell.journal.due import Due, Waking
 from quell.journal.runs import NewRun, RunRef
 
 TENANT = TenantId("contoso")
@@ -35,13 +36,14 @@ def test_a_run_that_was_found_while_it_queued_is_found_again_when_its_lease_ends
     new = NewRun(id=ref.run_id, playbook_id="p", digest="d", cause="c")
     journal.commit_now(runs.create(TENANT, new))
     clock.moment += timedelta(seconds=6)
-    assert journal.commit_now(runs.sweep(TENANT)) == [ref]
+    found = [Waking(ref, new.priority)]
+    assert journal.commit_now(due.find(TENANT, Due.UNCLAIMED, limit=10)) == found
     assert journal.commit_now(runs.claim(ref, WorkerId("one"), LEASE)) is not None
 
     # when
     clock.moment += LEASE + timedelta(seconds=1)
 
     # then: once, and not at every look
-    assert journal.commit_now(runs.sweep(TENANT)) == [ref]
-    assert journal.commit_now(runs.sweep(TENANT)) == []
+    assert journal.commit_now(due.find(TENANT, Due.STALE, limit=10)) == found
+    assert journal.commit_now(due.find(TENANT, Due.STALE, limit=10)) == []
     journal.close()
