@@ -13,6 +13,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from quell_microsoft.simulator.server import RunningSimulator, SimulatorOptions, start
+from quell_microsoft.simulator.state.clock import SimulatedClock
+from quell_microsoft.simulator.state.ledger import Ledger
 from quell_microsoft.stamps import parse_stamp
 
 __all__ = ["SimulatedTenant", "alert_of", "simulated_tenant"]
@@ -65,6 +67,14 @@ class SimulatedTenant:
         """Begin to change every incident once, so many a second."""
         self._ask("stir", rate)
 
+    def equip(self, count: int) -> None:
+        """Let the devices be onboarded that the alerts of the first so many incidents name."""
+        self._ask("equip", count)
+
+    def orders(self) -> dict[str, float]:
+        """Give when each order for a machine arrived, in seconds by the host's clock, by machine."""
+        return dict(self._ask("orders"))
+
     def lags(self) -> list[float]:
         """Give, for each change that has come across, the seconds from the change to its copy."""
         return list(self._ask("lags"))
@@ -93,9 +103,25 @@ def simulated_tenant() -> Generator[SimulatedTenant, None, None]:
             process.kill()
 
 
+class TimedLedger(Ledger):
+    """The tenant's ledger; it notes orders for machines more finely than a stamp can say it."""
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        super().__init__(clock)
+        self.orders: dict[str, float] = {}
+
+    def record(self, **write: Any) -> None:
+        """Write one accepted write down, and when an order for a machine was taken."""
+        super().record(**write)
+        _, machines, order = str(write["path"]).partition("/machines/")
+        if machines:
+            self.orders[order.partition("/")[0]] = time.time()
+
+
 def _serve(pipe: Connection) -> None:
     os.environ.pop("REQUESTS_CA_BUNDLE", None)
     with start(SimulatorOptions(config=KNOBS)) as simulator, contextlib.suppress(EOFError):
+        simulator.tenant.ledger = TimedLedger(simulator.tenant.clock)
         while True:
             what, argument = pipe.recv()
             pipe.send(_answer(simulator, what, argument))
@@ -120,10 +146,21 @@ def _answer(simulator: RunningSimulator, what: str, argument: Any) -> Any:
             return threading.Thread(target=_stir, args=(simulator, argument), daemon=True).start()
         case "lags":
             return _lags(simulator)
+        case "equip":
+            return _equip(simulator, argument)
+        case "orders":
+            ledger = simulator.tenant.ledger
+            return ledger.orders if isinstance(ledger, TimedLedger) else {}
         case "calls":
             return _calls(simulator)
         case _:
             return _copies(simulator, argument)
+
+
+def _equip(simulator: RunningSimulator, count: int) -> None:
+    for number in range(count):
+        name = f"ws-{number:05}.contoso.example"
+        simulator.tenant.devices.add_machine({"id": f"{number:040x}", "computerDnsName": name})
 
 
 def _fill(simulator: RunningSimulator, count: int) -> None:

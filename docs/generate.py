@@ -1,4 +1,4 @@
-"""Writes the reference pages that follow from the code: commands, settings, fields, metrics.
+"""Writes the reference pages that follow from the code: commands, settings, fields, metrics, actions.
 
 `python docs/generate.py` writes them; a test holds the files to what this gives.
 """
@@ -6,19 +6,25 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from enum import Enum
 from pathlib import Path
+from typing import cast, get_type_hints
 
 import click
+import msgspec
 
 from quell.cli.program import program
+from quell.domain.action import Action, Effect
 from quell.domain.fields import FIELD_TABLE, FieldKind, FieldRule, FieldSpec
 from quell.domain.offers import SourceSpec
 from quell.meters import COUNTERS, SPREADS
 from quell.plugins import Lock, list_plugins, load_plugins
-from quell.settings import SettingRow, declared_rows
-from quell.sync import SyncPolicy
+from quell.settings import SettingRow, declared_rows, rows_of
+from quell.sync import BUILTIN_ACTIONS, SyncPolicy
 from quell.telemetry.gauges import GAUGES
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -148,6 +154,151 @@ def _metric_parts() -> Iterator[str]:
             yield f"| `{name}` | {' '.join(f'`{label}`' for label in labels)} | {text} |\n"
 
 
+def actions_page() -> str:
+    """Write `actions.md`."""
+    return "".join(_actions_parts(bundled_actions()))
+
+
+def bundled_actions() -> list[Action]:
+    """List the actions of quell itself and of the plugins that come with it, by name."""
+    bundled = [plugin for plugin in list_plugins() if plugin.is_bundled]
+    registry = load_plugins(Lock(Path("plugins.lock")), bundled).with_actions(BUILTIN_ACTIONS)
+    return sorted(registry.actions, key=lambda one: (one.name, one.system))
+
+
+def _actions_parts(actions: Sequence[Action]) -> Iterator[str]:
+    yield f"# Actions\n\n{NOTE}\n"
+    yield (
+        "What a playbook's step and `quell act` can do with the plugins that come with quell. "
+        "`quell actions` lists those of your own installation, other plugins' among them. "
+        "Who must be asked, and what `quell halt` stops, follows from the effect; "
+        "[how once is kept](../explanation/once.md) says for each action how an effect could "
+        "come twice.\n\n| effect | what it does |\n|---|---|\n"
+    )
+    for name, words in member_comments(Effect).items():
+        yield f"| `{name}` | {words} |\n"
+    yield "\n| action | effect | acts on | taken back by | a look tells | a repeat |\n"
+    yield "|---|---|---|---|---|---|\n"
+    for action in actions:
+        link = f"[`{action.name}`](#{action.name.replace('.', '')})"
+        reversal = f"`{action.reversal}`" if action.reversal else ""
+        is_seen = "yes" if action.observe_function else "no"
+        cells = (link, f"`{action.effect}`", _target(action), reversal, is_seen, _repeat(action))
+        yield f"| {' | '.join(cells)} |\n"
+    for action in actions:
+        yield from _action_parts(action)
+
+
+def _action_parts(action: Action) -> Iterator[str]:
+    yield f"\n## `{action.name}`\n\n{action.summary}\n\n| | |\n|---|---|\n"
+    for name, words in _declared(action).items():
+        if words:
+            yield f"| {name} | {words} |\n"
+    yield from _params_parts(action.params)
+    if action.result is not None:
+        yield from _result_parts(action.result)
+
+
+def _declared(action: Action) -> dict[str, str]:
+    is_effect = action.effect is not Effect.READ
+    after = _seconds(action.timeout + action.settle)
+    return {
+        "system": f"`{action.system}`",
+        "effect": f"`{action.effect}`",
+        "acts on": _target(action),
+        "taken back by": f"`{action.reversal}`" if action.reversal else "nothing" * is_effect,
+        "lasting state": _state(action),
+        "identity": f"`{action.identity}`",
+        "permissions": ", ".join(f"`{one}`" for one in action.permissions),
+        "one call": f"{_targets(action)}, at most {_seconds(action.timeout)}",
+        "its outcome": _outcome(action),
+        "a look": _look(action),
+        "a look tells": f"{_seconds(action.settle)} after the effect" if _is_seen(action) else "",
+        "after a crash": f"decided {after} past the call's deadline" if is_effect else "",
+        "a repeat": _repeat(action),
+        "in a child process": "always" if action.isolate else "",
+        "the product's page": f"<{action.docs}>" if action.docs else "",
+    }
+
+
+def _target(action: Action) -> str:
+    if action.target is None:
+        return "the incident"
+    return f"`{cast(type[msgspec.Struct], action.target).__struct_config__.tag}`"
+
+
+def _targets(action: Action) -> str:
+    return f"up to {action.batch} targets" if action.batch > 1 else "one target"
+
+
+def _state(action: Action) -> str:
+    made = f"makes `{action.makes}`" if action.makes else ""
+    return made or (f"ends `{action.ends}`" if action.ends else "")
+
+
+def _outcome(action: Action) -> str:
+    if action.poll_function is None:
+        return "with the answer"
+    cancelled = ", cancelled when it takes too long" if action.cancel_function else ""
+    return f"with the answer, or asked about until it is through{cancelled}"
+
+
+def _is_seen(action: Action) -> bool:
+    return action.effect is not Effect.READ and action.observe_function is not None
+
+
+def _look(action: Action) -> str:
+    function = action.observe_function
+    if function is None:
+        return "" if action.effect is Effect.READ else "cannot tell"
+    return (inspect.getdoc(function) or "").splitlines()[0]
+
+
+def _repeat(action: Action) -> str:
+    if action.effect is Effect.READ:
+        return "changes nothing"
+    return "is as good as once" if action.is_idempotent else "is avoided"
+
+
+def _seconds(length: timedelta) -> str:
+    return f"{length.total_seconds():g} s"
+
+
+def _params_parts(model: type[msgspec.Struct]) -> Iterator[str]:
+    rows = list(rows_of(model))
+    if not rows:
+        return
+    yield f"\n{_title(model)}\n\n| parameter | type | default | meaning |\n|---|---|---|---|\n"
+    hints = get_type_hints(model)
+    for row in rows:
+        default = row.default if row.default in {"", "required"} else f"`{row.default}`"
+        meaning = ". ".join(part for part in (row.text, _choices(hints[row.name])) if part)
+        cells = (f"`{row.name}`", row.type, default or "none", meaning)
+        yield f"| {' | '.join(_escaped(cell) for cell in cells)} |\n"
+
+
+def _result_parts(model: type[msgspec.Struct]) -> Iterator[str]:
+    yield f"\n{_title(model)}\n\n| result | type | meaning |\n|---|---|---|\n"
+    for row in rows_of(model):
+        yield f"| `{row.name}` | {_escaped(row.type)} | {_escaped(row.text)} |\n"
+
+
+def _title(model: type[msgspec.Struct]) -> str:
+    return inspect.cleandoc(model.__doc__ or "").splitlines()[0]
+
+
+def _choices(hint: object) -> str:
+    if not (isinstance(hint, type) and issubclass(hint, Enum)):
+        return ""
+    return "; ".join(f"`{name}`: {words}" for name, words in member_comments(hint).items())
+
+
+def member_comments(kind: type[Enum]) -> dict[str, str]:
+    """Read the `#:` comments above an enum's members from the source, by the members' values."""
+    found = re.findall(r'#: (.+)\n +\w+ = "(\w+)"', inspect.getsource(kind))
+    return {name: words for words, name in found}
+
+
 def cli_page() -> str:
     """Write `cli.md`."""
     return "".join(_cli_parts())
@@ -195,6 +346,7 @@ PAGES = {
     "fields.md": fields_page,
     "cli.md": cli_page,
     "metrics.md": metrics_page,
+    "actions.md": actions_page,
 }
 
 

@@ -65,6 +65,8 @@ class Surroundings:
     """What the products of one sequence share."""
 
     ledger: Ledger
+    #: the true time: their own clocks are set wrong
+    clock: ManualClock
     moment: Callable[[str], None] = field(default=lambda name: None)
 
 
@@ -108,7 +110,7 @@ class LiveSource(ModelSource):
                 shown=shown(name, fields),
                 value=getattr(fields, name),
                 by=by,
-                at=self.clock.now(),
+                at=self.around.clock.now(),
             )
             self.around.ledger.changes.append(change)
 

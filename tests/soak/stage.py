@@ -95,7 +95,7 @@ class Stage:
         self.tenant_id = TenantId(tenant)
         self.scene = scene
         self.ledger = Ledger()
-        around = Surroundings(self.ledger, self.moment)
+        around = Surroundings(self.ledger, clock, self.moment)
         self.origin = LiveDetector(SkewedClock(clock, scene.skew[0]), "origin", around)
         names = ["mirror", "second"][: scene.mirrors]
         self.mirrors = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -77,7 +77,7 @@ class EffectStep:
         looks = [row for row in open_rows if self._is_uncertain(row)]
         polls = [row for row in open_rows if row.state is EffectState.PENDING]
         again = await asyncio.gather(
-            *(self._look(row) for row in looks if look_at(row, self.action) <= now),
+            *(self._look(row) for row in looks if look_at(row, self.action, self._within()) <= now),
             *(self._poll(row) for row in polls if (row.poll_at or now) <= now),
         )
         resend = {key for key in again if key is not None}
@@ -116,7 +116,7 @@ class EffectStep:
         if row is None or row.key in self.context.unsent:
             return self.shell.now()
         if self._is_uncertain(row):
-            return look_at(row, self.action)
+            return look_at(row, self.action, self._within())
         return row.poll_at or self.shell.now()
 
     async def _drop_unsent(self) -> None:
@@ -150,6 +150,10 @@ class EffectStep:
 
     def _is_asked(self, target_id: str) -> bool:
         return any(one.target(target_id) is not None for one in self._questions())
+
+    def _within(self) -> timedelta:
+        """Tell how long one call may take."""
+        return self.node.step.timeout or self.action.timeout
 
     def _effect(self, target_id: str) -> EffectRow | None:
         """Find the effect on a target, or on the one that it turned out to be."""
@@ -293,8 +297,7 @@ class EffectStep:
             if outcomes is None:
                 self.context.unsent.difference_update(row.key for row in chunk)
                 call = self._call(chunk, wishes)
-                within = self.node.step.timeout or self.action.timeout
-                outcomes = await self.shell.calls.act(self.action, call, within)
+                outcomes = await self.shell.calls.act(self.action, call, self._within())
         now = self.shell.now()
         may_retry = self.row.attempt < self.node.step.retry.attempts
         changes = [

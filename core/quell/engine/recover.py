@@ -45,12 +45,15 @@ def may_have_been_sent(row: EffectRow) -> bool:
     return row.state is EffectState.INTENDED and not isinstance(row.outcome, Failed)
 
 
-def look_at(row: EffectRow, action: Action) -> datetime:
-    """Tell from when on a look is conclusive about an effect that may have been sent."""
+def look_at(row: EffectRow, action: Action, within: timedelta) -> datetime:
+    """Tell from when on a look is conclusive about an effect that may have been sent.
+
+    `within` is how long its call may have taken: the step's own time where it has one.
+    """
     if row.poll_at is not None:
         return row.poll_at
     # whoever held the run could send until the deadline, and then wait for its answer
-    return row.deadline + action.timeout + action.settle
+    return row.deadline + within + action.settle
 
 
 def judge(row: EffectRow, action: Action, observation: Observation | None) -> Verdict:

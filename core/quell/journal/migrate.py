@@ -91,6 +91,8 @@ def _migrate(engine: sa.Engine, where: str, *, create: bool) -> Marks:
     with engine.connect().execution_options(quell_writes=True) as conn, conn.begin():
         if engine.dialect.name == "postgresql":
             conn.execute(sa.select(sa.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
+            # on a busy host the next step may be longer in coming than a session may stand still
+            conn.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         found = marks(conn)
         if found.version is None and not create:
             raise JournalUnavailable(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from alembic.migration import MigrationContext
 from tests.servers import fresh_database
 
 import quell.journal
-from quell.journal import Journal, tables
+from quell.journal import Journal, database, migrate, tables
 from quell.journal.migrate import HEAD
 
 #: how far a journal is, and what a program must know to work there
@@ -116,3 +117,27 @@ def test_the_program_knows_the_newest_migration() -> None:
     folder = Path(quell.journal.__file__).parent / "migrations" / "versions"
     newest = max(path.name for path in folder.glob("m*.py"))
     assert newest.startswith(f"m{HEAD}_")
+
+
+def test_a_migration_that_a_busy_host_holds_up_is_not_broken_off(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given: sessions end soon that stand still in a transaction, and a migration stands still
+    monkeypatch.setattr(database, "OPTIONS", "-c idle_in_transaction_session_timeout=200")
+    separate = migrate._separate
+
+    def late(conn: sa.Connection, found: migrate.Marks) -> None:
+        time.sleep(0.6)
+        separate(conn, found)
+
+    monkeypatch.setattr(migrate, "_separate", late)
+
+    # when
+    with fresh_database(postgres) as url:
+        Journal.open(url).close()
+        engine = sa.create_engine(url)
+        made = sa.inspect(engine).has_table("runs")
+        engine.dispose()
+
+    # then
+    assert made
