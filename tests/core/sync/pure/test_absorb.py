@@ -238,6 +238,19 @@ def test_what_we_are_not_sending_is_news(paper: Paper, changes: dict[str, Any]) 
     assert paper.hub.fields.title == "two"
 
 
+def test_a_task_on_its_way_confirms_no_field_of_the_same_name(paper: Paper) -> None:
+    # given: a task has a description, too
+    paper.hub = paper.hub.replace(fields=paper.hub.fields.replace({"description": "ours"}))
+    sending(paper, {"description": "emptied"}, kind=WriteKind.TASK)
+    paper.origin.edit("1", description="emptied")
+
+    # when
+    paper.see(paper.origin, "1")
+
+    # then
+    assert paper.hub.fields.description == "emptied"
+
+
 def test_a_merged_incident_takes_over_no_fields(paper: Paper) -> None:
     # given
     paper.hub = paper.hub.replace(merged_into=paper.hub.id)
@@ -439,6 +452,129 @@ def test_the_products_own_copy_takes_over_although_the_incident_is_merged_away(
 
     # then
     assert paper.there.retired_to == paper.link(paper.mirror, "theirs").id
+
+
+def merged_away(paper: Paper) -> None:
+    """Let the incident have been merged into another, as the product says that detects."""
+    paper.hub = paper.hub.replace(merged_into=paper.hub.id)
+    paper.alter(paper.here, merged_into_native_id="9")
+
+
+def retires(paper: Paper) -> list[str | None]:
+    return [one.link_id for one in paper.hub.writes if one.kind is WriteKind.RETIRE]
+
+
+def test_our_copy_that_is_heard_of_after_its_incident_was_merged_away_is_closed() -> None:
+    # given
+    paper = Paper(is_paired=False)
+    creating(paper)
+    paper.mirror.add("m", title="one").created_for = "t/origin/1"
+    merged_away(paper)
+
+    # when
+    paper.see(paper.mirror, "m")
+
+    # then
+    assert retires(paper) == [paper.there.id]
+    (word,) = [one for one in paper.hub.comments if one.kind == "note"]
+    assert word.text == "This incident was merged into detector 9"
+
+
+def test_somebodys_copy_that_is_heard_of_after_a_merge_is_left_alone(paper: Paper) -> None:
+    # given
+    paper.alter(paper.there, deleted_at=paper.clock.now())
+    merged_away(paper)
+    record = paper.mirror.add("theirs", title="one")
+    record.counterpart = ("detector", "1")
+
+    # when
+    paper.see(paper.mirror, "theirs")
+
+    # then
+    assert retires(paper) == []
+
+
+def test_our_copy_that_is_gone_when_it_is_heard_of_after_a_merge_is_not_closed() -> None:
+    # given
+    paper = Paper(is_paired=False)
+    creating(paper)
+    paper.mirror.add("m", title="one").created_for = "t/origin/1"
+    merged_away(paper)
+    gone = msgspec.structs.replace(paper.mirror.observed("m"), is_deleted=True)
+
+    # when
+    take_in(paper, gone)
+
+    # then
+    assert retires(paper) == []
+
+
+def test_the_products_own_copy_spares_us_nothing_elsewhere() -> None:
+    # given: what is on its way is for another mirror
+    paper = Paper(is_paired=False)
+    write = creating(paper, state=WriteState.PLANNED, source_id="second")
+    record = paper.mirror.add("theirs", title="one")
+    record.counterpart = ("detector", "1")
+
+    # when
+    paper.see(paper.mirror, "theirs")
+
+    # then
+    (made,) = [one for one in paper.hub.writes if one.id == write.id]
+    assert made.state is WriteState.PLANNED
+
+
+def after_its_copy(paper: Paper) -> None:
+    """Let the incident be known by a copy alone."""
+    links = tuple(one for one in paper.hub.links if one.source_id == paper.mirror.source_id)
+    paper.hub = paper.hub.replace(links=links)
+
+
+def test_an_incident_whose_copy_was_heard_of_first_begins_with_the_original(paper: Paper) -> None:
+    # given
+    after_its_copy(paper)
+
+    # when
+    step = take_in(paper, look(paper))
+
+    # then
+    assert step.revision is not None
+    assert step.revision.events == (IncidentEvent.CREATED,)
+
+
+def test_another_copy_of_a_mirror_begins_nothing(paper: Paper) -> None:
+    # given
+    after_its_copy(paper)
+    paper.mirror.add("n", title="one").counterpart = ("detector", "1")
+
+    # when
+    step = take_in(paper, paper.mirror.observed("n"))
+
+    # then
+    assert step.revision is None or IncidentEvent.CREATED not in step.revision.events
+
+
+def test_an_original_of_a_merged_incident_begins_nothing(paper: Paper) -> None:
+    # given
+    after_its_copy(paper)
+    paper.hub = paper.hub.replace(merged_into=paper.hub.id)
+
+    # when
+    step = take_in(paper, look(paper))
+
+    # then
+    assert step.revision is None or IncidentEvent.CREATED not in step.revision.events
+
+
+def test_a_second_original_begins_nothing(paper: Paper) -> None:
+    # given
+    paper.origin.add("2", title="one")
+
+    # when
+    step = take_in(paper, paper.origin.observed("2"))
+
+    # then
+    assert step.revision is None or IncidentEvent.CREATED not in step.revision.events
 
 
 def test_the_products_own_copy_spares_us_the_making_of_one() -> None:

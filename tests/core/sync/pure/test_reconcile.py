@@ -199,6 +199,45 @@ def test_a_change_before_ours_had_got_there_is_a_conflict_with_ours(paper: Paper
     )
 
 
+def in_step_again(paper: Paper, minutes: float) -> None:
+    """Let our value have gone and come back so long after the copy was last seen."""
+    seen_at = paper.here.seen_at
+    mark = Mark(bounds=Bounds(since=seen_at + timedelta(minutes=minutes)), by="run-1")
+    paper.hub = paper.hub.replace(marks={**paper.hub.marks, "title": mark})
+
+
+@pytest.mark.parametrize(("minutes", "conflicts"), [(1, 1), (0, 0), (-1, 0)])
+def test_a_change_on_top_of_a_value_that_came_back_unseen_is_a_conflict_with_ours(
+    paper: Paper, minutes: float, conflicts: int
+) -> None:
+    # given
+    in_step_again(paper, minutes)
+    paper.pass_time(2)
+    paper.origin.edit("1", title="origins")
+
+    # when
+    paper.read(paper.origin, "1")
+
+    # then
+    assert len(paper.reconcile()) == conflicts
+    assert paper.hub.fields.title == "origins"
+
+
+def test_a_side_that_changes_its_own_value_again_contradicts_nobody(paper: Paper) -> None:
+    # given
+    in_step_again(paper, 1)
+    own = msgspec.structs.replace(paper.mark("title"), link_id=paper.here.id)
+    paper.hub = paper.hub.replace(marks={**paper.hub.marks, "title": own})
+    paper.pass_time(2)
+    paper.origin.edit("1", title="origins")
+
+    # when
+    paper.read(paper.origin, "1")
+
+    # then
+    assert paper.reconcile() == ()
+
+
 def test_our_own_change_wins_where_it_came_later(paper: Paper) -> None:
     # given
     paper.origin.edit("1", title="origins")
