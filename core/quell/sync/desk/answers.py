@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -71,7 +71,7 @@ def answered(
         state=WriteState.APPLIED,
         answer={name: answer.native.get(name) for name in write.intended},
     )
-    hub = hub.with_write(done).with_link(_confirmed(hub, link, write, answer, context.now))
+    hub = hub.with_write(done).with_link(_confirmed(hub, link, write, answer, rules, context.now))
     conflicts = () if is_guarded else _overwritten(write, answer)
     # what else is said in a copy of a merged incident is the winner's: the next look gives it that
     if hub.merged_into is None and not is_stale(link, answer):
@@ -100,10 +100,15 @@ def without_stamp(seen: ObservedIncident) -> ObservedIncident:
 
 
 def _confirmed(
-    hub: Hub, link: Link, write: IncidentWrite, answer: ObservedIncident, now: datetime
+    hub: Hub,
+    link: Link,
+    write: IncidentWrite,
+    answer: ObservedIncident,
+    rules: Rules,
+    now: datetime,
 ) -> Link:
     names = list(write.intended)
-    theirs = [name for name in names if _is_theirs(hub, link, name, write, answer)]
+    theirs = [name for name in names if _is_theirs(hub, link, name, write, answer, rules)]
     got = {name: answer.native.get(name) for name in names}
     said = {name: getattr(answer.fields, name) for name in names}
     sent = {name: write.intended[name] for name in theirs}
@@ -121,7 +126,7 @@ def _confirmed(
 
 
 def _is_theirs(
-    hub: Hub, link: Link, name: str, write: IncidentWrite, answer: ObservedIncident
+    hub: Hub, link: Link, name: str, write: IncidentWrite, answer: ObservedIncident, rules: Rules
 ) -> bool:
     """Tell whether an answer shows somebody's change of what we sent, and not what became of it."""
     sent, got = write.intended[name], answer.native.get(name)
@@ -129,12 +134,27 @@ def _is_theirs(
         return False  # a product that leaves a value as it was has not taken ours
     if name == "tags":
         return bool(answer.fields.tags - _known_tags(hub, link))
-    return not (isinstance(sent, str) and isinstance(got, str) and _is_cut(sent, got))
+    if rules.sides.stands(link, name, hub.fields, answer.native):
+        return False
+    return not (_is_cut(sent, got) or _is_completed(sent, got))
 
 
-def _is_cut(sent: str, got: str) -> bool:
+def _is_cut(sent: Any, got: Any) -> bool:
+    """Tell whether a text is what a product kept of a longer one, or made of its letters."""
+    if not (isinstance(sent, str) and isinstance(got, str)):
+        return False
     whole, part = squeezed(sent).casefold(), squeezed(got).casefold()
     return bool(part) and whole.startswith(part.rstrip("….").rstrip())
+
+
+def _is_completed(sent: Any, got: Any) -> bool:
+    """Tell whether a product has only filled in what was left open."""
+    if not (isinstance(sent, dict) and isinstance(got, dict)):
+        return False
+    given = cast("dict[str, Any]", sent)
+    whole = cast("dict[str, Any]", got)
+    said = {name: value for name, value in given.items() if value is not None}
+    return bool(said) and all(whole.get(name) == value for name, value in said.items())
 
 
 def _meant(hub: Hub, link: Link, name: str, answer: ObservedIncident) -> Any:
