@@ -16,14 +16,23 @@ __all__ = ["UserFacts", "get"]
 class UserFacts(msgspec.Struct, frozen=True, kw_only=True):
     """An account as playbooks see it."""
 
+    #: object id
     id: str
+    #: sign-in name
     upn: str
+    #: display name
     name: str
+    #: main address; empty without a mailbox
     mail: str
+    #: what stands behind the account
     kind: UserKind
+    #: whether it may sign in
     enabled: bool
+    #: whether Active Directory is its master
     synced: bool
+    #: whether it holds a directory role
     admin: bool
+    #: whether it was invited from another directory
     guest: bool
     #: directory roles it holds, by name; eligible ones that are not in force are missing
     roles: tuple[str, ...] = ()

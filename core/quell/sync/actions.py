@@ -36,16 +36,25 @@ class CommentParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class UpdateParams(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Which fields of an incident change; what is left out stays as it is."""
 
+    #: one line, shown as text
     title: str | None = None
+    #: shown as text
     description: str | None = None
+    #: how serious it is
     severity: Severity | None = None
+    #: where the work on it stands
     status: Status | None = None
     #: sign-in name or address; an empty text unassigns
     owner: str | None = None
+    #: what it turned out to be
     classification: Classification | None = None
+    #: the same more closely; what a product cannot hold stays on record here
     determination: Determination | None = None
+    #: why it was closed
     closing_comment: str | None = None
+    #: put on every copy, beside the tags that are there
     add_tags: list[str] = []
+    #: taken off every copy
     remove_tags: list[str] = []
 
 
