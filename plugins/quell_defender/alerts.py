@@ -72,13 +72,20 @@ class AlertStream:
         try:
             while not self._is_over and self.failure is None:
                 position = parse_stamp(self._position)
-                if goal is not None and position is not None and position > goal + SLACK:
+                if goal is not None and position is not None and position > goal + self._slack():
                     return
                 await self._read_on()
         except _NOT_FATAL as error:
             if error.status == _PARTIAL:
                 raise
             self.failure = error
+
+    def _slack(self) -> timedelta:
+        """Tell how far beyond its incident an alert is waited for: while there is no room, not at all.
+
+        In a burst everything lies within the slack, and would push out what is wanted next.
+        """
+        return SLACK if self._count + ALERTS_PAGE <= MOST_WAITING else timedelta(0)
 
     async def _read_on(self) -> None:
         if self._batches is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from quell.errors import BadAnswer, ConnectorError
-from quell_defender import DefenderIncidents, DefenderSettings, alerts
+from quell_defender import DefenderIncidents, DefenderSettings, alerts, client, reading
 from quell_defender.client import IncidentClient
 from quell_microsoft import GraphClient
 from quell_microsoft.changes import Row, rows_of
@@ -182,6 +182,26 @@ async def test_alerts_that_found_no_room_are_to_be_read_with_their_incident(
     incomplete = {name for name in names if found[name].news_since is None}
     assert len(incomplete) == 3
     assert all(found[name].news for name in set(names) - incomplete)
+
+
+async def test_a_burst_of_alerts_does_not_push_out_those_of_the_next_incidents(
+    desk: SourceDesk, source: DefenderIncidents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given: more alerts within a minute than may wait
+    monkeypatch.setattr(reading, "STRIDE", 1)
+    monkeypatch.setattr(alerts, "MOST_WAITING", 90)
+    for module in (alerts, client):
+        monkeypatch.setattr(module, "ALERTS_PAGE", 20)
+    names: list[str] = []
+    for number in range(200):
+        desk.tenant.clock.advance(0.1)
+        names.append(put(desk, str(number)))
+    # when
+    found = {one.native_id: one for one in (await desk.poll(source)).incidents}
+    # then: each has its alert, and none has to be read by itself
+    assert set(found) == set(names)
+    assert [name for name in names if found[name].news_since is None] == []
+    assert all(found[name].news for name in names)
 
 
 async def test_a_reading_that_is_broken_off_owes_what_it_had_read_of_later_incidents(
