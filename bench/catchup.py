@@ -58,8 +58,8 @@ def measure(sizes: Sequence[int] = SIZES) -> Report:
     report = Report(
         name="catchup",
         rounds=1,
-        settings=f"first read of Defender, one alert each, nothing written; {DURABILITY}; "
-        "simulator with HTTPS on loopback, no limits",
+        settings="first read of Defender, one incident a second with one alert each, nothing "
+        f"written; {DURABILITY}; simulator with HTTPS on loopback, no limits",
     )
     found = [_catch_up(size) for size in sizes]
     for one in found:
@@ -90,7 +90,7 @@ def _catch_up(size: int) -> CatchUp:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     with tempfile.TemporaryDirectory(prefix="quell-bench-") as folder, simulated_tenant() as tenant:
-        tenant.fill(size)
+        tenant.fill_past(size)
         config = write_settings(Path(folder) / "journal", tenant)
         before = tenant.calls()
         process = context.Process(target=_read_all, args=(theirs, str(config)))

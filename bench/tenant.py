@@ -9,11 +9,12 @@ import threading
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
+from datetime import timedelta
 from multiprocessing.connection import Connection
 from typing import Any
 
 from quell_microsoft.simulator.server import RunningSimulator, SimulatorOptions, start
-from quell_microsoft.simulator.state.clock import SimulatedClock
+from quell_microsoft.simulator.state.clock import SimulatedClock, stamp
 from quell_microsoft.simulator.state.ledger import Ledger
 from quell_microsoft.stamps import parse_stamp
 
@@ -42,6 +43,10 @@ class SimulatedTenant:
     def fill(self, count: int) -> None:
         """Let so many incidents come about, each with one alert."""
         self._ask("fill", count)
+
+    def fill_past(self, count: int) -> None:
+        """Let so many incidents have come about, one a second until now, each with one alert."""
+        self._ask("fill past", count)
 
     def change(self, turn: int) -> str:
         """Let an analyst change the severity of every incident; gives the new one."""
@@ -133,6 +138,8 @@ def _answer(simulator: RunningSimulator, what: str, argument: Any) -> Any:
             return simulator.ready()
         case "fill":
             return _fill(simulator, argument)
+        case "fill past":
+            return _fill(simulator, argument, every=1.0)
         case "change":
             return _change(simulator, argument)
         case "change last":
@@ -163,13 +170,15 @@ def _equip(simulator: RunningSimulator, count: int) -> None:
         simulator.tenant.devices.add_machine({"id": f"{number:040x}", "computerDnsName": name})
 
 
-def _fill(simulator: RunningSimulator, count: int) -> None:
-    queue = simulator.tenant.queue
+def _fill(simulator: RunningSimulator, count: int, *, every: float | None = None) -> None:
+    queue, now = simulator.tenant.queue, simulator.tenant.clock.shown()
     first = len(queue.incidents)
     for number in range(first, first + count):
-        body = queue.new_incident(
-            {"displayName": f"Beacon on ws-{number:05}", "severity": "medium"}
-        ).body
+        fields = {"displayName": f"Beacon on ws-{number:05}", "severity": "medium"}
+        if every is not None:
+            happened = stamp(now - timedelta(seconds=(first + count - number) * every))
+            fields |= {"createdDateTime": happened, "lastUpdateDateTime": happened}
+        body = queue.new_incident(fields).body
         queue.add_alert(alert_of(body["id"], number, body["createdDateTime"]), body["id"])
 
 

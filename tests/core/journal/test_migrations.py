@@ -124,7 +124,7 @@ def test_a_migration_that_a_busy_host_holds_up_is_not_broken_off(
 ) -> None:
     # given: sessions end soon that stand still in a transaction, and a migration stands still
     monkeypatch.setattr(database, "OPTIONS", "-c idle_in_transaction_session_timeout=200")
-    separate = migrate._separate
+    separate = migrate._separate  # pyright: ignore[reportPrivateUsage] # where a migration can stand still
 
     def late(conn: sa.Connection, found: migrate.Marks) -> None:
         time.sleep(0.6)
